@@ -1,0 +1,1 @@
+"""ditflow: motion transfer for video diffusion transformers, with no training of the model."""

@@ -1,0 +1,127 @@
+"""CogVideoX attention that can record, replace and hand out queries, keys and values."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from diffusers import CogVideoXTransformer3DModel
+from diffusers.models.attention_processor import Attention
+from diffusers.models.embeddings import apply_rotary_emb
+
+
+class BlockReached(Exception):
+    """Raised inside the guided block's attention: nothing after it needs computing."""
+
+
+@dataclass
+class AttentionControl:
+    """What one block's attention is asked to do, and what it recorded, all [B, M, N, D]."""
+
+    record: bool = False
+    stop: bool = False
+    replacement: tuple[torch.Tensor, torch.Tensor] | None = None
+    query: torch.Tensor | None = field(default=None, repr=False)
+    key: torch.Tensor | None = field(default=None, repr=False)
+    plain_key: torch.Tensor | None = field(default=None, repr=False)
+    value: torch.Tensor | None = field(default=None, repr=False)
+
+
+class MotionAttnProcessor:
+    """Stock CogVideoX attention, out of place, with control over image tokens.
+
+    Text tokens come first and are never recorded or replaced. With nothing asked, the output
+    equals the stock processor's to the bit; rotary positions may be (cos, sin) or, with separate
+    copies for keys, (cos_q, sin_q, cos_k, sin_k).
+    """
+
+    def __init__(self, control: AttentionControl):
+        self.control = control
+
+    # Parameters are spelled out: behind **kwargs diffusers would not pass the rotary positions.
+    def __call__(
+        self,
+        attn: Attention,
+        hidden_states: torch.Tensor,
+        encoder_hidden_states: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        image_rotary_emb: tuple[torch.Tensor, ...] | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        control = self.control
+        text = encoder_hidden_states.size(1)
+        tokens = torch.cat([encoder_hidden_states, hidden_states], dim=1)
+        batch = tokens.size(0)
+
+        def heads(projected: torch.Tensor) -> torch.Tensor:
+            return projected.view(batch, -1, attn.heads, projected.size(-1) // attn.heads).transpose(1, 2)
+
+        query, key, value = heads(attn.to_q(tokens)), heads(attn.to_k(tokens)), heads(attn.to_v(tokens))
+        if attn.norm_q is not None:
+            query = attn.norm_q(query)
+        if attn.norm_k is not None:
+            key = attn.norm_k(key)
+        if control.record:
+            control.plain_key, control.value = key[:, :, text:], value[:, :, text:]
+        if control.replacement is not None:
+            new_key, new_value = (
+                new.to(key).expand(batch, -1, -1, -1) for new in control.replacement
+            )
+            key = torch.cat([key[:, :, :text], new_key], dim=2)
+            value = torch.cat([value[:, :, :text], new_value], dim=2)
+        if image_rotary_emb is not None:
+            query = _rotate(query, image_rotary_emb[:2], text)
+            key = _rotate(key, image_rotary_emb[-2:], text)
+        if control.record:
+            control.query, control.key = query[:, :, text:], key[:, :, text:]
+        if control.stop:
+            raise BlockReached
+        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=attention_mask)
+        attended = attended.transpose(1, 2).reshape(batch, -1, attn.heads * value.size(-1))
+        attended = attn.to_out[1](attn.to_out[0](attended))
+        return attended[:, text:], attended[:, :text]
+
+
+def _rotate(tokens: torch.Tensor, table: tuple[torch.Tensor, ...], text: int) -> torch.Tensor:
+    # A new tensor: the stock processor writes in place, which autograd refuses.
+    rotated = apply_rotary_emb(tokens[:, :, text:], table)
+    return torch.cat([tokens[:, :, :text], rotated], dim=2)
+
+
+def install(transformer: CogVideoXTransformer3DModel) -> list[MotionAttnProcessor]:
+    """Give every block a `MotionAttnProcessor` that is asked nothing yet."""
+    processors = [MotionAttnProcessor(AttentionControl()) for _ in transformer.transformer_blocks]
+    for block, processor in zip(transformer.transformer_blocks, processors, strict=True):
+        block.attn1.processor = processor
+    return processors
+
+
+@contextmanager
+def controlled(
+    transformer: CogVideoXTransformer3DModel, controls: dict[int, AttentionControl]
+) -> Iterator[None]:
+    """Ask blocks (by index) for what `controls` say; as before on exit, exceptions included.
+
+    The controlled blocks are left out of gradient checkpointing, whose second run in the
+    backward pass would happen after this context has closed.
+    """
+    blocks = transformer.transformer_blocks
+    processors = {index: blocks[index].attn1.processor for index in controls}
+    before = {index: processor.control for index, processor in processors.items()}
+    checkpointing = transformer._gradient_checkpointing_func
+    plain = [blocks[index] for index in controls]
+
+    def checkpoint_others(block: torch.nn.Module, *args):
+        called_plainly = any(block is other for other in plain)
+        return block(*args) if called_plainly else checkpointing(block, *args)
+
+    try:
+        for index, control in controls.items():
+            processors[index].control = control
+        if checkpointing is not None:
+            transformer._gradient_checkpointing_func = checkpoint_others
+        yield
+    finally:
+        for index, control in before.items():
+            processors[index].control = control
+        transformer._gradient_checkpointing_func = checkpointing

@@ -1,0 +1,147 @@
+"""What ditflow asks of a video diffusion transformer."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ditflow.functional.motion_flow import Grid
+
+Positions = tuple[torch.Tensor, ...]
+"""A backbone's positional tensors ρ, one value a token: rotary (cos, sin) or, with separate
+copies for keys, (cos_q, sin_q, cos_k, sin_k), each [N, D]; sinusoidal (table,), [N, width]."""
+
+
+@dataclass(frozen=True)
+class BlockOutputs:
+    """What objectives read: the guided block's image-token queries and keys of one video.
+
+    Attributes:
+        query, key: [M, F·S, D], after normalisation and rotary positions.
+        grid: (F, H, W).
+    """
+
+    query: torch.Tensor
+    key: torch.Tensor
+    grid: Grid
+
+
+@dataclass(frozen=True)
+class KeyValues:
+    """Image-token keys (before rotary positions) and values of one block, each [1, M, N, D]."""
+
+    block: int
+    key: torch.Tensor
+    value: torch.Tensor
+
+
+class Backbone(ABC):
+    """A frozen text-to-video transformer with its VAE, text encoder and scheduler.
+
+    Latents are [B, F, C, h, w], scaled as the transformer sees them; frames are
+    [T, 3, height, width] in [0, 1]; prompts are encoded once, [1, L, width of the text encoder].
+    """
+
+    name: str
+    """Name or path it was loaded from."""
+    family: str
+    """Name of the adapter's family, such as `cogvideox`."""
+
+    @property
+    @abstractmethod
+    def device(self) -> torch.device: ...
+
+    @property
+    @abstractmethod
+    def dtype(self) -> torch.dtype: ...
+
+    @property
+    @abstractmethod
+    def num_blocks(self) -> int: ...
+
+    @property
+    @abstractmethod
+    def rotary(self) -> bool:
+        """Whether positions are rotary, applied in every block, or added to the tokens once."""
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Hash of the configuration that a motion embedding depends on."""
+
+    @abstractmethod
+    def check_size(self, num_frames: int, height: int, width: int) -> None:
+        """Raise `DitflowError` for a video size that the patching cannot take."""
+
+    @abstractmethod
+    def latent_shape(self, num_frames: int, height: int, width: int) -> tuple[int, ...]:
+        """[1, F, C, h, w] of a video, padding included."""
+
+    @abstractmethod
+    def token_grid(self, latent_shape: tuple[int, ...]) -> Grid: ...
+
+    @abstractmethod
+    def encode_prompt(self, prompt: str) -> torch.Tensor: ...
+
+    @abstractmethod
+    def encode_video(self, frames: torch.Tensor) -> torch.Tensor: ...
+
+    @abstractmethod
+    def decode_video(self, latents: torch.Tensor, num_frames: int) -> torch.Tensor: ...
+
+    @abstractmethod
+    def positions(self, latent_shape: tuple[int, ...]) -> Positions:
+        """The stock ρ, as the stock pipeline makes it for this size."""
+
+    @abstractmethod
+    def coordinates(self, latent_shape: tuple[int, ...]) -> torch.Tensor:
+        """[N, 3] (frame, row, column) from which `positions_at` derives the stock ρ."""
+
+    @abstractmethod
+    def positions_at(self, coordinates: torch.Tensor) -> Positions:
+        """ρ of tokens at any coordinates, differentiable."""
+
+    @abstractmethod
+    def query_key(
+        self,
+        latents: torch.Tensor,
+        timestep: int | torch.Tensor,
+        prompt: torch.Tensor,
+        positions: Positions,
+        block: int,
+    ) -> BlockOutputs:
+        """Run one video up to block's queries and keys, and no further."""
+
+    @abstractmethod
+    def record_key_values(
+        self,
+        latents: torch.Tensor,
+        timestep: int | torch.Tensor,
+        prompt: torch.Tensor,
+        positions: Positions,
+        block: int = 0,
+    ) -> KeyValues:
+        """Run one video up to block's keys and values, without gradients."""
+
+    @abstractmethod
+    def injected(self, key_values: KeyValues | None) -> Any:
+        """Context in which the block's image keys and values are replaced; None does nothing."""
+
+    @abstractmethod
+    def denoise(
+        self,
+        latents: torch.Tensor,
+        timestep: torch.Tensor,
+        prompt: torch.Tensor,
+        negative_prompt: torch.Tensor | None,
+        positions: Positions,
+        guidance_scale: float,
+    ) -> torch.Tensor:
+        """The guided prediction, fp32; without a negative prompt, the conditional one."""
+
+    @contextmanager
+    def memory(self) -> Iterator[None]:
+        """Context of a run: whatever is to be freed after it."""
+        yield

@@ -1,0 +1,248 @@
+"""CogVideoX 2B, 5B and 1.5 over diffusers' own classes, with our attention processor."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+import torch
+from diffusers import CogVideoXPipeline
+
+from ditflow.backbones.attention import AttentionControl, BlockReached, controlled, install
+from ditflow.backbones.base import Backbone, BlockOutputs, KeyValues, Positions
+from ditflow.backbones.positions import (
+    added_positions,
+    positions_at,
+    stock_coordinates,
+    stock_positions,
+    token_grid,
+)
+from ditflow.errors import DitflowError
+from ditflow.functional.motion_flow import Grid
+
+
+class CogVideoXBackbone(Backbone):
+    """A `CogVideoXPipeline` seen as a `Backbone`.
+
+    All weights are frozen. Nothing about sizes is assumed: token grid, text length, frames and
+    scheduler come from the pipeline's configurations.
+
+    Args:
+        pipeline: a loaded pipeline, on its device; its attention processors are replaced by
+            ours, which compute the same to the bit.
+        name: what messages and motion embeddings call it.
+    """
+
+    family = "cogvideox"
+
+    def __init__(self, pipeline: CogVideoXPipeline, name: str):
+        self.pipeline, self.name = pipeline, name
+        self.transformer = pipeline.transformer
+        for component in (self.transformer, pipeline.vae, pipeline.text_encoder):
+            if component is not None:
+                component.requires_grad_(False).eval()
+        install(self.transformer)
+
+    @property
+    def device(self) -> torch.device:
+        return self.pipeline._execution_device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.transformer.dtype
+
+    @property
+    def num_blocks(self) -> int:
+        return len(self.transformer.transformer_blocks)
+
+    @property
+    def rotary(self) -> bool:
+        return self.transformer.config.use_rotary_positional_embeddings
+
+    @property
+    def scheduler(self):
+        return self.pipeline.scheduler
+
+    def fingerprint(self) -> str:
+        return fingerprint(self.pipeline)
+
+    def default_size(self) -> tuple[int, int, int]:
+        """(frames, height, width) the transformer was trained on."""
+        config, scale = self.transformer.config, self.pipeline.vae_scale_factor_spatial
+        return config.sample_frames, config.sample_height * scale, config.sample_width * scale
+
+    def check_size(self, num_frames: int, height: int, width: int) -> None:
+        ratio = self.pipeline.vae_scale_factor_temporal
+        if num_frames < 1 + ratio or (num_frames - 1) % ratio:
+            nearest = max(1 + ratio, (num_frames - 1) // ratio * ratio + 1)
+            raise DitflowError(
+                f"num_frames={num_frames} does not fit {self.name}, whose videos have "
+                f"{ratio}k+1 frames, k at least 1; use {nearest} or {nearest + ratio}."
+            )
+        # The stock pipeline also asks for multiples of 8.
+        multiple = max(8, self.pipeline.vae_scale_factor_spatial * self.transformer.config.patch_size)
+        for option, value in (("height", height), ("width", width)):
+            if value < multiple or value % multiple:
+                below = max(multiple, value // multiple * multiple)
+                raise DitflowError(
+                    f"{option}={value} does not fit the patching of {self.name}; "
+                    f"use a multiple of {multiple}, such as {below} or {below + multiple}."
+                )
+
+    def latent_shape(self, num_frames: int, height: int, width: int) -> tuple[int, ...]:
+        frames = (num_frames - 1) // self.pipeline.vae_scale_factor_temporal + 1
+        scale = self.pipeline.vae_scale_factor_spatial
+        channels = self.transformer.config.in_channels
+        return 1, frames + self._padding(frames), channels, height // scale, width // scale
+
+    def token_grid(self, latent_shape: tuple[int, ...]) -> Grid:
+        return token_grid(self.transformer, latent_shape)
+
+    @torch.no_grad()
+    def encode_prompt(self, prompt: str) -> torch.Tensor:
+        embeds, _ = self.pipeline.encode_prompt(
+            prompt,
+            do_classifier_free_guidance=False,
+            max_sequence_length=self.transformer.config.max_text_seq_length,
+            device=self.device,
+        )
+        return embeds
+
+    @torch.no_grad()
+    def encode_video(self, frames: torch.Tensor) -> torch.Tensor:
+        vae = self.pipeline.vae
+        video = (frames * 2 - 1).transpose(0, 1)[None].to(self.device, vae.dtype)
+        mean = vae.encode(video).latent_dist.mode()
+        # Scaled as the pipeline's own decoding undoes it, in the transformer's layout.
+        latents = mean.transpose(1, 2) * self.pipeline.vae_scaling_factor_image
+        # The temporal patch of 1.5 takes an even count: the pipeline pads at the front.
+        padding = self._padding(latents.shape[1])
+        return torch.cat([latents[:, :1].expand(-1, padding, -1, -1, -1), latents], dim=1)
+
+    @torch.no_grad()
+    def decode_video(self, latents: torch.Tensor, num_frames: int) -> torch.Tensor:
+        frames = (num_frames - 1) // self.pipeline.vae_scale_factor_temporal + 1
+        latents = latents[:, self._padding(frames) :].to(self.device, self.pipeline.vae.dtype)
+        video = self.pipeline.decode_latents(latents)[0]
+        return (video.float() / 2 + 0.5).clamp(0, 1).transpose(0, 1).cpu()
+
+    def positions(self, latent_shape: tuple[int, ...]) -> Positions:
+        return stock_positions(self.transformer, latent_shape, self.device)
+
+    def coordinates(self, latent_shape: tuple[int, ...]) -> torch.Tensor:
+        return stock_coordinates(self.transformer, latent_shape, self.device)
+
+    def positions_at(self, coordinates: torch.Tensor) -> Positions:
+        return positions_at(self.transformer, coordinates)
+
+    def query_key(
+        self,
+        latents: torch.Tensor,
+        timestep: int | torch.Tensor,
+        prompt: torch.Tensor,
+        positions: Positions,
+        block: int,
+    ) -> BlockOutputs:
+        control = self._run_to(block, latents, timestep, prompt, positions)
+        return BlockOutputs(control.query[0], control.key[0], self.token_grid(latents.shape))
+
+    @torch.no_grad()
+    def record_key_values(
+        self,
+        latents: torch.Tensor,
+        timestep: int | torch.Tensor,
+        prompt: torch.Tensor,
+        positions: Positions,
+        block: int = 0,
+    ) -> KeyValues:
+        control = self._run_to(block, latents, timestep, prompt, positions)
+        return KeyValues(block, control.plain_key, control.value)
+
+    @contextmanager
+    def injected(self, key_values: KeyValues | None) -> Iterator[None]:
+        if key_values is None:
+            yield
+            return
+        processor = self.transformer.transformer_blocks[key_values.block].attn1.processor
+        own = processor.control.replacement
+        processor.control.replacement = key_values.key, key_values.value
+        try:
+            yield
+        finally:
+            processor.control.replacement = own
+
+    @torch.no_grad()
+    def denoise(
+        self,
+        latents: torch.Tensor,
+        timestep: torch.Tensor,
+        prompt: torch.Tensor,
+        negative_prompt: torch.Tensor | None,
+        positions: Positions,
+        guidance_scale: float,
+    ) -> torch.Tensor:
+        if negative_prompt is None:
+            return self._forward(latents, timestep, prompt, positions).float()
+        both = self._forward(
+            torch.cat([latents] * 2), timestep, torch.cat([negative_prompt, prompt]), positions
+        )
+        unconditional, conditional = both.float().chunk(2)
+        return unconditional + guidance_scale * (conditional - unconditional)
+
+    def _run_to(
+        self,
+        block: int,
+        latents: torch.Tensor,
+        timestep: int | torch.Tensor,
+        prompt: torch.Tensor,
+        positions: Positions,
+    ) -> AttentionControl:
+        """Run up to block's attention and return what it recorded."""
+        if not 0 <= block < self.num_blocks:
+            raise DitflowError(
+                f"block={block} is out of range: {self.name} has blocks 0 to {self.num_blocks - 1}."
+            )
+        # A block may be recorded while its keys and values are replaced: keep the replacement.
+        processor = self.transformer.transformer_blocks[block].attn1.processor
+        replacement = processor.control.replacement
+        control = AttentionControl(record=True, stop=True, replacement=replacement)
+        with controlled(self.transformer, {block: control}):
+            try:
+                self._forward(latents, timestep, prompt, positions)
+            except BlockReached:
+                return control
+        raise AssertionError(f"block {block} was never reached")
+
+    def _forward(
+        self,
+        latents: torch.Tensor,
+        timestep: int | torch.Tensor,
+        prompt: torch.Tensor,
+        positions: Positions,
+    ) -> torch.Tensor:
+        with self.positioned(positions, latents.shape):
+            return self.transformer(
+                hidden_states=latents.to(self.dtype),
+                encoder_hidden_states=prompt,
+                timestep=torch.as_tensor(timestep, device=self.device).expand(latents.shape[0]),
+                image_rotary_emb=positions if self.rotary else None,
+                return_dict=False,
+            )[0]
+
+    def positioned(
+        self, positions: Positions, latent_shape: tuple[int, ...]
+    ) -> AbstractContextManager[None]:
+        """Context that makes a sinusoidal transformer add ρ; rotary ρ goes in as an argument."""
+        if self.rotary:
+            return nullcontext()
+        return added_positions(self.transformer, positions[0], latent_shape)
+
+    def _padding(self, latent_frames: int) -> int:
+        return -latent_frames % (self.transformer.config.patch_size_t or 1)
+
+
+def fingerprint(pipeline: CogVideoXPipeline) -> str:
+    """Hash of the transformer's and the VAE's configurations, versions and paths left out."""
+    configs = [dict(part.config) for part in (pipeline.transformer, pipeline.vae)]
+    kept = [{k: v for k, v in config.items() if not k.startswith("_")} for config in configs]
+    return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()[:16]

@@ -1,0 +1,127 @@
+"""Load a backbone by preset name, folder or hub name, or say in one line why it cannot be."""
+
+import importlib.util
+from pathlib import Path
+from typing import Literal
+
+import torch
+from diffusers import CogVideoXPipeline
+from diffusers.quantizers import PipelineQuantizationConfig
+
+from ditflow.backbones.cogvideox import CogVideoXBackbone
+from ditflow.errors import DitflowError
+
+EMBEDDED = Path(__file__).parents[1] / "sprites" / "weights"
+
+Dtype = Literal["float32", "bfloat16", "float16"]
+Offload = Literal["none", "model", "group"]
+Quantization = Literal["none", "bitsandbytes-8bit", "bitsandbytes-4bit"]
+
+
+def load_backbone(
+    name: str = "sprites-rope",
+    dtype: Dtype = "float32",
+    device: str = "auto",
+    offload: Offload = "none",
+    vae_slicing: bool = False,
+    vae_tiling: bool = False,
+    gradient_checkpointing: bool = False,
+    quantization: Quantization = "none",
+) -> CogVideoXBackbone:
+    """Load a CogVideoX pipeline as a frozen backbone.
+
+    Args:
+        name: `sprites-rope` or `sprites-sincos` (embedded), a folder in diffusers' layout, or a
+            hub name such as `THUDM/CogVideoX-5b`, the only case that may download.
+        dtype: of the frozen weights; what is optimised is always float32.
+        device: `auto` takes a GPU if there is one.
+        offload: keep weights in main memory and bring them to the GPU by `model` (text encoder,
+            transformer, VAE in turn) or by `group` (a block or leaf at a time, the least memory).
+        vae_slicing: decode videos of a batch one by one.
+        vae_tiling: encode and decode in spatial tiles.
+        gradient_checkpointing: compute blocks again in the backward pass, for less memory.
+        quantization: load the transformer and text encoder in 8 or 4 bits.
+
+    Raises:
+        DitflowError: a backbone that cannot be had, or options that do not go together.
+    """
+    target = torch.device(_default_device() if device == "auto" else device)
+    _check(target, dtype, offload, quantization)
+    pipeline = _from_pretrained(name, getattr(torch, dtype), quantization, target)
+    if vae_slicing:
+        pipeline.vae.enable_slicing()
+    if vae_tiling:
+        pipeline.vae.enable_tiling()
+    if gradient_checkpointing:
+        pipeline.transformer.enable_gradient_checkpointing()
+    if offload == "model":
+        pipeline.enable_model_cpu_offload(device=target)
+    elif offload == "group":
+        # No stream: prefetching on a side stream is not safe under gradients.
+        pipeline.enable_group_offload(
+            onload_device=target, offload_type="leaf_level", use_stream=False
+        )
+    elif quantization == "none":
+        pipeline.to(target)
+    return CogVideoXBackbone(pipeline, name)
+
+
+def _default_device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _check(device: torch.device, dtype: Dtype, offload: Offload, quantization: Quantization) -> None:
+    """Refuse what cannot work, with the reason."""
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise DitflowError(f"device={device} is not available on this machine; use device=cpu.")
+    if offload == "model" and device.type == "cpu":
+        raise DitflowError(
+            "offload=model moves weights between main memory and a GPU, but device=cpu; "
+            "use offload=none."
+        )
+    if dtype == "float16" and device.type == "cpu":
+        raise DitflowError(
+            "dtype=float16 has no fast kernels and too small a range on device=cpu; "
+            "use dtype=float32 or dtype=bfloat16."
+        )
+    if quantization == "none":
+        return
+    if device.type == "cpu":
+        raise DitflowError(f"quantization={quantization} needs a GPU, but device=cpu; use none.")
+    if offload == "group":
+        raise DitflowError(
+            f"quantization={quantization} keeps its weights on the GPU, which offload=group "
+            "would move; use offload=model or offload=none."
+        )
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise DitflowError(
+            f"quantization={quantization} needs the package bitsandbytes: "
+            "pip install bitsandbytes."
+        )
+
+
+def _from_pretrained(
+    name: str, dtype: torch.dtype, quantization: Quantization, device: torch.device
+) -> CogVideoXPipeline:
+    options: dict = {"torch_dtype": dtype}
+    if quantization != "none":
+        bits = quantization.removeprefix("bitsandbytes-").removesuffix("bit")
+        options["quantization_config"] = PipelineQuantizationConfig(
+            quant_backend=f"bitsandbytes_{bits}bit",
+            quant_kwargs={f"load_in_{bits}bit": True},
+            components_to_quantize=["transformer", "text_encoder"],
+        )
+        options["device_map"] = str(device) if device.type == "cuda" else None
+    path = EMBEDDED / name
+    source = str(path) if path.is_dir() else name
+    try:
+        pipeline = CogVideoXPipeline.from_pretrained(source, **options)
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+        embedded = ", ".join(sorted(p.name for p in EMBEDDED.glob("*") if p.is_dir()))
+        raise DitflowError(
+            f"backbone {name!r} could not be loaded ({reason}); use an embedded one "
+            f"({embedded}), a folder in diffusers' layout, or a hub name this machine can reach."
+        ) from error
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline

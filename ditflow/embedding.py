@@ -1,0 +1,185 @@
+"""The motion embedding: what a fit learned, in one safetensors file with a JSON header."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import CogVideoXPipeline
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from ditflow.errors import DitflowError
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class EmbeddingHeader:
+    """Where a motion embedding comes from and where it fits.
+
+    Attributes:
+        ditflow_version: that wrote it.
+        family, backbone, fingerprint: adapter family, name, and hash of the configurations.
+        num_frames, height, width: of the video, in pixels.
+        latent_shape: [1, F, C, h, w].
+        target: `latents` or `positions`.
+        parameterization: of positions, `values` or `coordinates`.
+        scheduler: class name and configuration hash of the scheduler.
+        timesteps: of every denoising step.
+        guided_steps: how many of them, from the first, were guided.
+        objective, block: what was optimised, and where it was read.
+        prompts, seed: of the fit.
+        reference, reference_sha256: the reference's file name and hash.
+        fps: frames a second of the written videos.
+        model: arguments of the run, from which `predict` takes what it is not told.
+        format_version: of this file.
+    """
+
+    ditflow_version: str
+    family: str
+    backbone: str
+    fingerprint: str
+    num_frames: int
+    height: int
+    width: int
+    latent_shape: tuple[int, ...]
+    target: str
+    parameterization: str
+    scheduler: str
+    timesteps: tuple[int, ...]
+    guided_steps: int
+    objective: str
+    block: int
+    prompts: tuple[str, ...]
+    seed: int
+    reference: str
+    reference_sha256: str
+    fps: float
+    model: dict[str, Any] = field(default_factory=dict)
+    format_version: int = FORMAT_VERSION
+
+
+@dataclass(frozen=True)
+class MotionEmbedding:
+    """A learned motion, with all that its reuse needs and no reference video.
+
+    Attributes:
+        header: where it comes from and fits.
+        tensors: `positions` [G, N, 3] (coordinates) or [G, P, N, D] (values, as differences from
+            the stock ones), G the guided steps and P the parts of ρ; or `latents`
+            [prompts, F, C, h, w], z_t before the last guided step, and with a sampler that
+            remembers, `previous_prediction`. `reference_latents` [1, F, C, h, w] for KV
+            injection, unless left out.
+    """
+
+    header: EmbeddingHeader
+    tensors: dict[str, torch.Tensor]
+
+    @property
+    def first_step(self) -> int:
+        """The denoising step from which a run differs: latents start at the last guided one."""
+        return self.header.guided_steps - 1 if self.header.target == "latents" else 0
+
+    def latents_for(self, prompt: str | None) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """z_t and the sampler's memory fitted with this prompt, or with the first one."""
+        prompts = self.header.prompts
+        row = prompts.index(prompt) if prompt in prompts else 0
+        previous = self.tensors.get("previous_prediction")
+        return (
+            self.tensors["latents"][row : row + 1],
+            None if previous is None else previous[row : row + 1],
+        )
+
+    def save(self, path: Path | str) -> None:
+        """Write the file under a temporary name and rename it: no crash leaves half of it."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.partial")
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.tensors.items()}
+        try:
+            save_file(tensors, partial, metadata={"ditflow": json.dumps(asdict(self.header))})
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: Path | str) -> "MotionEmbedding":
+        """Read a file; nothing is ever unpickled.
+
+        Raises:
+            DitflowError: no such file, or not a whole motion embedding of a known format.
+        """
+        header = read_header(path)
+        try:
+            with safe_open(path, framework="pt") as file:
+                tensors = {name: file.get_tensor(name) for name in file.keys()}
+        except SafetensorError as error:
+            raise _unreadable(path) from error
+        needed = "latents" if header.target == "latents" else "positions"
+        if needed not in tensors:
+            raise DitflowError(f"embedding={path} holds no {needed}; fit the motion again.")
+        return cls(header, tensors)
+
+    @contextmanager
+    def applied_to(self, pipeline: CogVideoXPipeline) -> Iterator[CogVideoXPipeline]:
+        """Put the motion into an ordinary pipeline's calls, without KV injection.
+
+        The fit's own initial noise carries best: pass
+        `generator=torch.Generator().manual_seed(embedding.header.seed)`.
+
+        Raises:
+            DitflowError: a pipeline of other configurations; at a call, another size, frame
+                count, scheduler or number of steps. The pipeline is itself again after the block.
+        """
+        from ditflow.applied import applied_to
+
+        with applied_to(self, pipeline):
+            yield pipeline
+
+
+def read_header(path: Path | str) -> EmbeddingHeader:
+    """Only the header of a motion embedding, without its tensors."""
+    path = Path(path)
+    if not path.is_file():
+        raise DitflowError(
+            f"embedding={path} does not exist; give the motion.safetensors of a finished fit."
+        )
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise _unreadable(path) from error
+    try:
+        values = json.loads(metadata["ditflow"])
+        version = values["format_version"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise DitflowError(
+            f"embedding={path} is a safetensors file, but not a motion embedding; "
+            "give the motion.safetensors of a fit."
+        ) from error
+    if version > FORMAT_VERSION:
+        raise DitflowError(
+            f"embedding={path} has format version {version}, this ditflow reads up to "
+            f"{FORMAT_VERSION}; upgrade ditflow."
+        )
+    known = {field.name for field in fields(EmbeddingHeader)}
+    values = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in values.items()
+        if name in known  # a later version may add some
+    }
+    try:
+        return EmbeddingHeader(**values)
+    except TypeError as error:
+        raise DitflowError(f"embedding={path} has an incomplete header; fit again.") from error
+
+
+def _unreadable(path: Path | str) -> DitflowError:
+    return DitflowError(
+        f"embedding={path} is not a whole safetensors file (truncated, or another format such as "
+        "a pickle); give the motion.safetensors of a finished fit."
+    )

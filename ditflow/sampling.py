@@ -1,0 +1,126 @@
+"""The denoising loop, cut into steps, equal to the stock CogVideoX pipeline's to the bit."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from diffusers import CogVideoXDPMScheduler
+from diffusers.utils.torch_utils import randn_tensor
+
+from ditflow.backbones.base import Positions
+from ditflow.backbones.cogvideox import CogVideoXBackbone
+
+
+@dataclass(frozen=True)
+class SamplerOptions:
+    """How a video is sampled.
+
+    Attributes:
+        num_steps: denoising steps.
+        guidance_scale: of classifier-free guidance; 1 or less turns it off.
+        dynamic_guidance: let the scale vary over steps as the stock pipeline does.
+        negative_prompt: what to steer away from.
+    """
+
+    num_steps: int = 50
+    guidance_scale: float = 6.0
+    dynamic_guidance: bool = False
+    negative_prompt: str = ""
+
+
+class Sampler:
+    """The state of one video being denoised: z_t, the noise source and the solver's memory.
+
+    Args:
+        backbone: predicts.
+        options: how to sample.
+        prompt: the target prompt.
+        seed: of the initial noise and of a stochastic scheduler's.
+        latent_shape: [1, F, C, h, w].
+    """
+
+    def __init__(
+        self,
+        backbone: CogVideoXBackbone,
+        options: SamplerOptions,
+        prompt: str,
+        seed: int,
+        latent_shape: tuple[int, ...],
+    ):
+        self.backbone, self.options = backbone, options
+        self.prompt = backbone.encode_prompt(prompt)
+        guided = options.guidance_scale > 1
+        self.negative = backbone.encode_prompt(options.negative_prompt) if guided else None
+        self.scheduler = type(backbone.scheduler).from_config(backbone.scheduler.config)
+        self.scheduler.set_timesteps(options.num_steps, device=backbone.device)
+        self.timesteps: torch.Tensor = self.scheduler.timesteps
+        # On the CPU, so that a seed means the same on every machine.
+        self.generator = torch.Generator().manual_seed(seed)
+        noise = randn_tensor(
+            latent_shape, generator=self.generator, device=backbone.device, dtype=self.prompt.dtype
+        )
+        self.latents = noise * self.scheduler.init_noise_sigma
+        self.noise = noise
+        self.previous_prediction: torch.Tensor | None = None
+
+    def predict(self, step: int, positions: Positions) -> torch.Tensor:
+        """The guided prediction at a step, fp32, from the current latents."""
+        return self.backbone.denoise(
+            self.latents,
+            self.timesteps[step],
+            self.prompt,
+            self.negative,
+            positions,
+            self.guidance_scale(step),
+        )
+
+    def advance(self, step: int, prediction: torch.Tensor) -> None:
+        """z_t → z_{t-1} (equation 1)."""
+        if isinstance(self.scheduler, CogVideoXDPMScheduler):
+            latents, self.previous_prediction = self.scheduler.step(
+                prediction,
+                self.previous_prediction,
+                self.timesteps[step],
+                self.timesteps[step - 1] if step > 0 else None,
+                self.latents,
+                generator=self.generator,
+                return_dict=False,
+            )
+        else:
+            latents = self.scheduler.step(
+                prediction,
+                self.timesteps[step],
+                self.latents,
+                generator=self.generator,
+                return_dict=False,
+            )[0]
+        self.latents = latents.to(self.prompt.dtype)
+
+    def noised(self, latents: torch.Tensor, step: int) -> torch.Tensor:
+        """Clean latents noised to a step with this run's own initial noise."""
+        clean = latents.to(self.noise)
+        return self.scheduler.add_noise(clean, self.noise, self.timesteps[step][None])
+
+    def guidance_scale(self, step: int) -> float:
+        scale, steps = self.options.guidance_scale, self.options.num_steps
+        if not self.options.dynamic_guidance:
+            return scale
+        # The stock pipeline mixes timesteps (0 to 999) with the step count: reproduced as it is.
+        phase = math.pi * ((steps - self.timesteps[step].item()) / steps) ** 5.0
+        return 1 + scale * (1 - math.cos(phase)) / 2
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors only, for a Lightning checkpoint."""
+        return {
+            "latents": self.latents,
+            "previous_prediction": self.previous_prediction,
+            "generator": self.generator.get_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        device = self.backbone.device
+        self.latents = state["latents"].to(device)
+        previous = state["previous_prediction"]
+        self.previous_prediction = None if previous is None else previous.to(device)
+        self.generator.set_state(state["generator"].cpu())

@@ -1,0 +1,91 @@
+"""The sprites pipelines' parts before training: tiny configurations of the real classes."""
+
+from diffusers import (
+    AutoencoderKLCogVideoX,
+    CogVideoXDDIMScheduler,
+    CogVideoXDPMScheduler,
+    CogVideoXTransformer3DModel,
+)
+from transformers import T5Config, T5EncoderModel, T5Tokenizer
+
+from ditflow.sprites.world import BACKGROUNDS, COLORS, NUM_FRAMES, SHAPES, SIZE
+
+MAX_TEXT_TOKENS = 16
+LATENT_CHANNELS = 8
+
+
+def build_vae() -> AutoencoderKLCogVideoX:
+    """Three levels: a quarter of the size in space and in time, 8 latent channels."""
+    return AutoencoderKLCogVideoX(
+        down_block_types=("CogVideoXDownBlock3D",) * 3,
+        up_block_types=("CogVideoXUpBlock3D",) * 3,
+        block_out_channels=(16, 32, 32),
+        latent_channels=LATENT_CHANNELS,
+        layers_per_block=1,
+        norm_num_groups=8,
+        temporal_compression_ratio=4,
+        sample_height=SIZE,
+        sample_width=SIZE,
+    )
+
+
+def build_transformer(rotary: bool) -> CogVideoXTransformer3DModel:
+    """8 blocks of width 128 over 7 × 8 × 8 tokens; `rotary` as the 5B, otherwise as the 2B."""
+    return CogVideoXTransformer3DModel(
+        num_attention_heads=4,
+        attention_head_dim=32,
+        num_layers=8,
+        in_channels=LATENT_CHANNELS,
+        out_channels=LATENT_CHANNELS,
+        time_embed_dim=64,
+        text_embed_dim=64,
+        max_text_seq_length=MAX_TEXT_TOKENS,
+        sample_height=SIZE // 4,
+        sample_width=SIZE // 4,
+        sample_frames=NUM_FRAMES,
+        spatial_interpolation_scale=1.0,
+        use_rotary_positional_embeddings=rotary,
+    )
+
+
+def build_text_encoder(vocab_size: int) -> T5EncoderModel:
+    return T5EncoderModel(
+        T5Config(
+            vocab_size=vocab_size,
+            d_model=64,
+            d_kv=16,
+            d_ff=128,
+            num_layers=2,
+            num_heads=4,
+            dropout_rate=0.0,
+            feed_forward_proj="gated-gelu",
+        )
+    )
+
+
+def build_tokenizer() -> T5Tokenizer:
+    """Unigram tokenizer: the captions' words whole, any other word letter by letter."""
+    words = sorted({"a", "on", "background", *SHAPES, *COLORS, *BACKGROUNDS})
+    letters = "abcdefghijklmnopqrstuvwxyz0123456789.,'-"
+    vocab = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -4.0)]
+    vocab += [(f"▁{word}", -1.0) for word in words]
+    vocab += [(letter, -8.0) for letter in letters]
+    return T5Tokenizer(vocab=vocab, extra_ids=0, model_max_length=MAX_TEXT_TOKENS)
+
+
+SCHEDULE = {
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "prediction_type": "v_prediction",
+    "rescale_betas_zero_snr": True,
+    "timestep_spacing": "trailing",
+    "clip_sample": False,
+    # Small latents need more signal at a given timestep than the big models' 3.0 and 1.0: with
+    # those, attention cannot tell one motion from another at any timestep worth guiding.
+    "snr_shift_scale": 0.05,
+}
+
+
+def build_scheduler(rotary: bool) -> CogVideoXDPMScheduler | CogVideoXDDIMScheduler:
+    return CogVideoXDPMScheduler(**SCHEDULE) if rotary else CogVideoXDDIMScheduler(**SCHEDULE)

@@ -1,0 +1,157 @@
+"""The recipe of the sprites world: one command a part, each resumable where it stopped.
+
+python -m ditflow.sprites.train vae       # autoencoder
+python -m ditflow.sprites.train latents   # clips encoded once
+python -m ditflow.sprites.train rope      # rotary transformer and text encoder
+python -m ditflow.sprites.train sincos    # sinusoidal transformer, from the rotary one's weights
+python -m ditflow.sprites.train package   # half-precision pipelines into ditflow/sprites/weights
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import lightning
+import torch
+from diffusers import AutoencoderKLCogVideoX, CogVideoXPipeline
+from jsonargparse import auto_cli
+from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from ditflow.sprites.latents import LatentClips, encode_shards
+from ditflow.sprites.models import (
+    build_scheduler,
+    build_text_encoder,
+    build_tokenizer,
+    build_transformer,
+    build_vae,
+)
+from ditflow.sprites.render import render
+from ditflow.sprites.train_transformer import TransformerTraining
+from ditflow.sprites.train_vae import VAEClips, VAETraining
+from ditflow.sprites.world import sample_clip
+
+WEIGHTS = Path(__file__).parent / "weights"
+
+
+class Recipe:
+    """Train the sprites world, part by part.
+
+    Args:
+        work: folder for checkpoints, latents and TensorBoard logs; git ignores `work/`.
+        seed: of everything random.
+    """
+
+    def __init__(self, work: Path = Path("work/sprites"), seed: int = 1):
+        self.work, self.seed = work, seed
+        lightning.seed_everything(seed)
+
+    def vae(self, epochs: int = 28, crop_epochs: int = 16) -> None:
+        """Train the VAE for `epochs` of 100 steps, the first `crop_epochs` on crops."""
+        data = VAEClips(self.seed, full_from_epoch=crop_epochs)
+        _fit(VAETraining(epochs), data, self.work / "vae", epochs)
+
+    def latents(self, count: int = 10240) -> None:
+        """Encode `count` random clips with the trained VAE."""
+        vae = self._trained_vae()
+        encode_shards(vae, build_tokenizer(), self.work / "latents", count, self.seed)
+
+    def rope(self, epochs: int = 45, learning_rate: float = 1e-3, compiled: bool = False) -> None:
+        """Train the rotary transformer together with the text encoder."""
+        module = self._module(rotary=True, epochs=epochs, learning_rate=learning_rate)
+        self._train(module, "rope", compiled)
+
+    def sincos(self, epochs: int = 15, learning_rate: float = 5e-4, compiled: bool = False) -> None:
+        """Train the sinusoidal transformer from the rotary one's weights; text stays frozen."""
+        module = self._module(rotary=False, epochs=epochs, learning_rate=learning_rate)
+        state = _weights(self.work / "rope")
+        module.transformer.load_state_dict(_part(state, "transformer"))
+        module.text_encoder.load_state_dict(_part(state, "text_encoder"))
+        self._train(module, "sincos", compiled)
+
+    def package(self, parts: Sequence[str] = ("rope", "sincos"), folder: Path = WEIGHTS) -> None:
+        """Write trained `parts` as ordinary diffusers folders in half precision."""
+        vae, tokenizer = self._trained_vae(), build_tokenizer()
+        for part in parts:
+            state = _weights(self.work / part)
+            transformer = build_transformer(rotary=part == "rope")
+            transformer.load_state_dict(_part(state, "transformer"))
+            text_encoder = build_text_encoder(len(tokenizer))
+            text_encoder.load_state_dict(_part(state, "text_encoder"))
+            pipeline = CogVideoXPipeline(
+                tokenizer=tokenizer,
+                text_encoder=text_encoder,
+                vae=vae,
+                transformer=transformer,
+                scheduler=build_scheduler(rotary=part == "rope"),
+            )
+            pipeline.to(torch.float16).save_pretrained(folder / f"sprites-{part}")
+
+    def _module(self, rotary: bool, epochs: int, learning_rate: float) -> TransformerTraining:
+        tokenizer = build_tokenizer()
+        transformer = build_transformer(rotary)
+        return TransformerTraining(
+            transformer,
+            build_text_encoder(len(tokenizer)),
+            empty_ids=tokenizer(
+                "", padding="max_length", max_length=transformer.config.max_text_seq_length,
+                return_tensors="pt",
+            ).input_ids[0],
+            epochs=epochs,
+            learning_rate=learning_rate,
+            train_text_encoder=rotary,
+        )
+
+    def _train(self, module: TransformerTraining, part: str, compiled: bool) -> None:
+        if compiled:
+            module.transformer.compile()
+        data = LatentClips(self.work / "latents", self.seed)
+        average = EMAWeightAveraging(decay=0.998)
+        _fit(module, data, self.work / part, module.epochs, [average])
+
+    def _trained_vae(self) -> AutoencoderKLCogVideoX:
+        """The trained VAE, its scaling factor set so that latents have unit deviation."""
+        vae = build_vae()
+        vae.load_state_dict(_part(_weights(self.work / "vae"), "vae"))
+        generator = torch.Generator().manual_seed(0)
+        video = render([sample_clip(generator) for _ in range(32)]) * 2 - 1
+        with torch.no_grad():
+            latents = vae.encode(video.transpose(1, 2)).latent_dist.mean
+        vae.register_to_config(scaling_factor=round(1 / latents.std().item(), 4))
+        return vae.eval()
+
+
+def _fit(module, data, folder: Path, epochs: int, callbacks: Sequence[Callback] = ()) -> None:
+    """Train to `epochs`, from the folder's last checkpoint if it has one."""
+    checkpoint = ModelCheckpoint(folder, filename="last", enable_version_counter=False)
+    last = folder / "last.ckpt"
+    trainer = lightning.Trainer(
+        max_epochs=epochs,
+        accelerator="cpu",
+        devices=1,
+        callbacks=[checkpoint, *callbacks],
+        logger=TensorBoardLogger(folder, name="tensorboard", version=""),
+        log_every_n_steps=10,
+        reload_dataloaders_every_n_epochs=1,
+        gradient_clip_val=1.0 if module.automatic_optimization else None,
+        enable_model_summary=False,
+    )
+    trainer.fit(module, data, ckpt_path=last if last.exists() else None, weights_only=True)
+
+
+def _weights(folder: Path) -> dict[str, torch.Tensor]:
+    """The (averaged) weights of a part's last checkpoint."""
+    path = folder / "last.ckpt"
+    if not path.exists():
+        raise SystemExit(f"{path} is missing; train that part first: see --help.")
+    return torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+
+
+def _part(state: dict[str, torch.Tensor], name: str) -> dict[str, torch.Tensor]:
+    prefix = f"{name}."
+    return {
+        key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)
+    }
+
+
+if __name__ == "__main__":
+    auto_cli(Recipe)

@@ -1,0 +1,104 @@
+"""Train a sprites transformer: v-prediction on cached latents, captions dropped at times."""
+
+import torch
+import torch.nn.functional as F
+from diffusers import CogVideoXTransformer3DModel
+from diffusers.models.embeddings import get_3d_rotary_pos_embed
+from lightning import LightningModule
+from transformers import T5EncoderModel
+
+from ditflow.sprites.models import build_scheduler
+from ditflow.sprites.train_vae import STEPS_PER_EPOCH, cosine
+
+
+class TransformerTraining(LightningModule):
+    """Denoising loss over uniform timesteps.
+
+    The matrices of attention and feed-forward are trained by Muon, which needs about half the
+    steps Adam does here, all other weights by AdamW; two optimisers ask for manual optimisation.
+
+    Args:
+        transformer: trained in place.
+        text_encoder: trained along, unless `train_text_encoder` is false.
+        empty_ids: token ids of the empty prompt, [L].
+        epochs: of 100 steps, for the cosine fall of the rate.
+        learning_rate: of both optimisers (Muon's is matched to Adam's update size).
+        caption_dropout: share of captions replaced by the empty prompt, for guidance.
+    """
+
+    automatic_optimization = False
+
+    def __init__(
+        self,
+        transformer: CogVideoXTransformer3DModel,
+        text_encoder: T5EncoderModel,
+        empty_ids: torch.Tensor,
+        epochs: int,
+        learning_rate: float,
+        train_text_encoder: bool,
+        caption_dropout: float = 0.1,
+    ):
+        super().__init__()
+        self.transformer, self.text_encoder = transformer, text_encoder
+        self.text_encoder.requires_grad_(train_text_encoder)
+        rotary = transformer.config.use_rotary_positional_embeddings
+        self.scheduler = build_scheduler(rotary)
+        self.register_buffer("empty_ids", empty_ids, persistent=False)
+        self.rotary = _rotary(transformer) if rotary else None
+        self.epochs, self.learning_rate = epochs, learning_rate
+        self.caption_dropout = caption_dropout
+
+    def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], batch_idx: int) -> None:
+        latents, ids = batch
+        dropped = torch.rand(len(ids), device=self.device) < self.caption_dropout
+        ids = torch.where(dropped[:, None], self.empty_ids, ids)
+        timesteps = torch.randint(
+            self.scheduler.config.num_train_timesteps, (len(latents),), device=self.device
+        )
+        noise = torch.randn_like(latents)
+        noisy = self.scheduler.add_noise(latents, noise, timesteps)
+        velocity = self.scheduler.get_velocity(latents, noise, timesteps)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            predicted = self.transformer(
+                hidden_states=noisy,
+                encoder_hidden_states=self.text_encoder(ids)[0],
+                timestep=timesteps,
+                image_rotary_emb=self.rotary,
+                return_dict=False,
+            )[0]
+        loss = F.mse_loss(predicted.float(), velocity)
+        optimizers, schedulers = self.optimizers(), self.lr_schedulers()
+        for optimizer in optimizers:
+            optimizer.zero_grad()
+        self.manual_backward(loss)
+        torch.nn.utils.clip_grad_norm_(self.parameters(), 1.0)
+        for optimizer, scheduler in zip(optimizers, schedulers, strict=True):
+            optimizer.step()
+            scheduler.step()
+        self.log("loss", loss, prog_bar=True)
+
+    def configure_optimizers(self):
+        matrices, others = [], []
+        for name, weight in self.named_parameters():
+            if not weight.requires_grad:
+                continue
+            inside = "transformer_blocks" in name and (".attn1." in name or ".ff." in name)
+            (matrices if inside and weight.ndim == 2 else others).append(weight)
+        muon = torch.optim.Muon(
+            matrices, lr=self.learning_rate, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"
+        )
+        adam = torch.optim.AdamW(others, lr=self.learning_rate, weight_decay=0.0, betas=(0.9, 0.98))
+        steps = self.epochs * STEPS_PER_EPOCH
+        return [cosine(muon, steps), cosine(adam, steps)]
+
+
+def _rotary(transformer: CogVideoXTransformer3DModel) -> tuple[torch.Tensor, torch.Tensor]:
+    """The rotary table the stock pipeline makes for the transformer's own size."""
+    config = transformer.config
+    height, width = config.sample_height // config.patch_size, config.sample_width // config.patch_size
+    return get_3d_rotary_pos_embed(
+        config.attention_head_dim,
+        ((0, 0), (height, width)),
+        (height, width),
+        (config.sample_frames - 1) // config.temporal_compression_ratio + 1,
+    )

@@ -1,0 +1,211 @@
+"""Read a reference video or a folder of frames, fit it to a size, and write videos."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+from ditflow.errors import DitflowError
+
+log = logging.getLogger(__name__)
+
+VIDEO_SUFFIXES = (".mp4", ".mov", ".webm", ".gif", ".mkv", ".avi", ".m4v")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
+
+
+@dataclass(frozen=True)
+class FrameRange:
+    """Which frames to take: `count` frames from `start`, every `stride`-th; None takes all."""
+
+    start: int = 0
+    count: int | None = None
+    stride: int = 1
+
+    def __post_init__(self) -> None:
+        for option, value, least in (("start", self.start, 0), ("stride", self.stride, 1)):
+            if value < least:
+                raise DitflowError(f"{option}={value} must be at least {least}.")
+        if self.count is not None and self.count < 1:
+            raise DitflowError(f"num_frames={self.count} must be at least 1.")
+
+    def indices(self, available: int, path: Path) -> list[int]:
+        """Frame numbers to read; a start or count beyond the end is refused."""
+        chosen = list(range(self.start, available, self.stride))
+        if not chosen:
+            raise DitflowError(
+                f"start_frame={self.start} is beyond the {available} frames of {path}; "
+                f"use 0 to {available - 1}."
+            )
+        if self.count is None:
+            return chosen
+        if len(chosen) < self.count:
+            raise DitflowError(
+                f"num_frames={self.count} is more than {path} has: {len(chosen)} frames from "
+                f"start_frame={self.start} with stride={self.stride}; use num_frames={len(chosen)} "
+                "or fewer, or a longer video."
+            )
+        return chosen[: self.count]
+
+
+def read_video(path: Path | str, frames: FrameRange = FrameRange()) -> np.ndarray:
+    """Frames [T, height, width, 3], uint8, of a video file or of a folder of images.
+
+    Raises:
+        DitflowError: no such file, no readable video stream, or frames that are not there.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise DitflowError(f"video={path} does not exist; give a video file or a frames folder.")
+    video = _read_folder(path, frames) if path.is_dir() else _read_file(path, frames)
+    if len(video) < 2:
+        raise DitflowError(
+            f"video={path} has {len(video)} frame to take; motion needs at least 2, "
+            "so give a longer video or a smaller start_frame or stride."
+        )
+    return video
+
+
+def _read_folder(path: Path, frames: FrameRange) -> np.ndarray:
+    images = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+    if not images:
+        raise DitflowError(f"video={path} holds no images ({', '.join(IMAGE_SUFFIXES)}).")
+    pictures = []
+    for index in frames.indices(len(images), path):
+        try:
+            pictures.append(np.asarray(Image.open(images[index]).convert("RGB")))
+        except OSError as error:
+            raise DitflowError(f"video={path}: {images[index].name} is not an image.") from error
+        if pictures[-1].shape != pictures[0].shape:
+            raise DitflowError(
+                f"video={path}: {images[index].name} differs in size from {images[0].name}; "
+                "frames must all be of one size."
+            )
+    return np.stack(pictures)
+
+
+def _read_file(path: Path, frames: FrameRange) -> np.ndarray:
+    import decord  # loads native libraries: only where a file is read
+
+    unreadable = DitflowError(
+        f"video={path} has no readable video stream; give an mp4, mov, webm or gif file, "
+        "or a folder of frames."
+    )
+    if path.stat().st_size == 0:
+        raise unreadable
+    try:
+        reader = decord.VideoReader(str(path), num_threads=1)
+        available = len(reader)
+    except (decord.DECORDError, RuntimeError, OSError) as error:
+        raise unreadable from error
+    if available == 0:
+        raise unreadable
+    try:
+        return reader.get_batch(frames.indices(available, path)).asnumpy()
+    except (decord.DECORDError, RuntimeError) as error:
+        raise unreadable from error
+
+
+def fit_length(video: np.ndarray, num_frames: int | None, ratio: int, resample: bool) -> np.ndarray:
+    """Make the frame count `ratio`·k + 1, at most `num_frames`, and say so.
+
+    By default frames are cut from the end (24 → 21 for ratio 4); with `resample` the whole
+    video is resampled to the count by nearest frames.
+    """
+    most = len(video) if num_frames is None else min(num_frames, len(video))
+    if resample and num_frames is not None:
+        most = num_frames
+    count = (most - 1) // ratio * ratio + 1
+    if count < 1 + ratio:
+        raise DitflowError(
+            f"the reference has {len(video)} frames, but at least {1 + ratio} are needed; "
+            "give a longer video or a smaller stride."
+        )
+    if resample:
+        log.info("Reference: %d frames resampled to %d.", len(video), count)
+        return video[np.linspace(0, len(video) - 1, count).round().astype(int)]
+    if count != len(video):
+        log.info("Reference: %d frames cut to %d (%dk+1).", len(video), count, ratio)
+    return video[:count]
+
+
+def fit_size(video: np.ndarray, height: int, width: int) -> torch.Tensor:
+    """Resize and centre-crop to a size, keeping the aspect ratio.
+
+    Returns:
+        [T, 3, height, width], float32 in [0, 1].
+    """
+    frames = torch.from_numpy(np.ascontiguousarray(video)).permute(0, 3, 1, 2).float() / 255
+    own_height, own_width = frames.shape[-2:]
+    if (own_height, own_width) == (height, width):
+        return frames
+    scale = max(height / own_height, width / own_width)
+    resized = max(height, round(own_height * scale)), max(width, round(own_width * scale))
+    frames = F.interpolate(
+        frames, size=resized, mode="bilinear", antialias=True, align_corners=False
+    )
+    top, left = (resized[0] - height) // 2, (resized[1] - width) // 2
+    log.info(
+        "Reference: %dx%d resized to %dx%d and centre-cropped to %dx%d (height x width).",
+        *(own_height, own_width, *resized, height, width),
+    )
+    return frames[..., top : top + height, left : left + width].clamp(0, 1)
+
+
+def side_by_side(videos: Sequence[torch.Tensor], gap: int = 4) -> torch.Tensor:
+    """Videos [T, 3, height, width] in one row, cut to the shortest, scaled to the first's height."""
+    length = min(len(video) for video in videos)
+    height = videos[0].shape[-2]
+    columns: list[torch.Tensor] = []
+    for video in videos:
+        video = video[:length]
+        if video.shape[-2] != height:
+            width = round(video.shape[-1] * height / video.shape[-2])
+            video = F.interpolate(video, size=(height, width), mode="bilinear", antialias=True)
+        if columns:
+            columns.append(torch.ones(length, 3, height, gap))
+        columns.append(video)
+    return torch.cat(columns, dim=-1)
+
+
+def write_video(video: torch.Tensor, path: Path, fps: float = 8) -> None:
+    """Write [T, 3, height, width] in [0, 1] as H.264 mp4 or as gif, whole or not at all."""
+    pixels = (video.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
+    try:
+        if path.suffix == ".gif":
+            iio.imwrite(partial, pixels, duration=1000 / fps, loop=0)
+        else:
+            # H.264 in yuv420p halves the colour resolution and takes even sizes only.
+            pad = [(0, 0), *((0, size % 2) for size in pixels.shape[1:3]), (0, 0)]
+            iio.imwrite(
+                partial,
+                np.pad(pixels, pad, mode="edge"),
+                plugin="FFMPEG",
+                fps=fps,
+                codec="libx264",
+                macro_block_size=1,
+                output_params=["-crf", "12", "-pix_fmt", "yuv420p"],
+            )
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def contact_sheet(videos: Sequence[torch.Tensor], columns: int = 7) -> Image.Image:
+    """One row a video, `columns` of its frames evenly spaced, at the first video's size."""
+    height, width = videos[0].shape[-2:]
+    rows = []
+    for video in videos:
+        if video.shape[-2:] != (height, width):
+            video = F.interpolate(video, size=(height, width), mode="bilinear", antialias=True)
+        picked = video[torch.linspace(0, len(video) - 1, columns).round().long()]
+        rows.append(F.pad(picked, (1, 1, 1, 1), value=1.0).permute(1, 2, 0, 3).flatten(2))
+    pixels = (torch.cat(rows, dim=1).clamp(0, 1) * 255).round().byte()
+    return Image.fromarray(pixels.permute(1, 2, 0).numpy())
