@@ -97,6 +97,12 @@ class Sampler:
             )[0]
         self.latents = latents.to(self.prompt.dtype)
 
+    def restart(self, latents: torch.Tensor, previous_prediction: torch.Tensor | None) -> None:
+        """Take the place of a saved run: its z_t, and the solver's memory of the step before."""
+        self.latents = latents.to(self.latents)
+        if previous_prediction is not None:
+            self.previous_prediction = previous_prediction.to(self.latents.device).float()
+
     def noised(self, latents: torch.Tensor, step: int) -> torch.Tensor:
         """Clean latents noised to a step with this run's own initial noise."""
         clean = latents.to(self.noise)

@@ -21,7 +21,7 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 
 @dataclass(frozen=True)
 class FrameRange:
-    """Which frames to take: `count` frames from `start`, every `stride`-th; None takes all."""
+    """Which frames to take: at most `count` from `start`, every `stride`-th; None takes all."""
 
     start: int = 0
     count: int | None = None
@@ -35,20 +35,12 @@ class FrameRange:
             raise DitflowError(f"num_frames={self.count} must be at least 1.")
 
     def indices(self, available: int, path: Path) -> list[int]:
-        """Frame numbers to read; a start or count beyond the end is refused."""
+        """Frame numbers to read; a start beyond the end is refused."""
         chosen = list(range(self.start, available, self.stride))
         if not chosen:
             raise DitflowError(
                 f"start_frame={self.start} is beyond the {available} frames of {path}; "
                 f"use 0 to {available - 1}."
-            )
-        if self.count is None:
-            return chosen
-        if len(chosen) < self.count:
-            raise DitflowError(
-                f"num_frames={self.count} is more than {path} has: {len(chosen)} frames from "
-                f"start_frame={self.start} with stride={self.stride}; use num_frames={len(chosen)} "
-                "or fewer, or a longer video."
             )
         return chosen[: self.count]
 

@@ -63,6 +63,11 @@ class CogVideoXBackbone(Backbone):
     def scheduler(self):
         return self.pipeline.scheduler
 
+    @property
+    def temporal_ratio(self) -> int:
+        """Frames of video a latent frame stands for."""
+        return self.pipeline.vae_scale_factor_temporal
+
     def fingerprint(self) -> str:
         return fingerprint(self.pipeline)
 

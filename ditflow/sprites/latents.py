@@ -73,7 +73,7 @@ class LatentBatches(IterableDataset):
 
 
 class LatentClips(LightningDataModule):
-    def __init__(self, folder: Path, seed: int, batch_size: int = 16):
+    def __init__(self, folder: Path, seed: int, batch_size: int = 12):
         super().__init__()
         shards = [load_file(path) for path in sorted(folder.glob("*.safetensors"))]
         self.latents = torch.cat([shard["latents"] for shard in shards])

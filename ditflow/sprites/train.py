@@ -55,18 +55,18 @@ class Recipe:
         vae = self._trained_vae()
         encode_shards(vae, build_tokenizer(), self.work / "latents", count, self.seed)
 
-    def rope(self, epochs: int = 45, learning_rate: float = 1e-3, compiled: bool = False) -> None:
+    def rope(self, epochs: int = 36, learning_rate: float = 1.5e-3) -> None:
         """Train the rotary transformer together with the text encoder."""
         module = self._module(rotary=True, epochs=epochs, learning_rate=learning_rate)
-        self._train(module, "rope", compiled)
+        self._train(module, "rope")
 
-    def sincos(self, epochs: int = 15, learning_rate: float = 5e-4, compiled: bool = False) -> None:
+    def sincos(self, epochs: int = 12, learning_rate: float = 7e-4) -> None:
         """Train the sinusoidal transformer from the rotary one's weights; text stays frozen."""
         module = self._module(rotary=False, epochs=epochs, learning_rate=learning_rate)
         state = _weights(self.work / "rope")
         module.transformer.load_state_dict(_part(state, "transformer"))
         module.text_encoder.load_state_dict(_part(state, "text_encoder"))
-        self._train(module, "sincos", compiled)
+        self._train(module, "sincos")
 
     def package(self, parts: Sequence[str] = ("rope", "sincos"), folder: Path = WEIGHTS) -> None:
         """Write trained `parts` as ordinary diffusers folders in half precision."""
@@ -101,9 +101,7 @@ class Recipe:
             train_text_encoder=rotary,
         )
 
-    def _train(self, module: TransformerTraining, part: str, compiled: bool) -> None:
-        if compiled:
-            module.transformer.compile()
+    def _train(self, module: TransformerTraining, part: str) -> None:
         data = LatentClips(self.work / "latents", self.seed)
         average = EMAWeightAveraging(decay=0.998)
         _fit(module, data, self.work / part, module.epochs, [average])

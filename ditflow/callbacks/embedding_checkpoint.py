@@ -1,0 +1,96 @@
+"""Write the portable motion embedding."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import Callback, Trainer
+
+import ditflow
+from ditflow.embedding import EmbeddingHeader, MotionEmbedding
+from ditflow.module import MotionTransfer
+from ditflow.targets import pack
+
+log = logging.getLogger(__name__)
+
+
+class EmbeddingCheckpoint(Callback):
+    """Saves `motion.safetensors` before the rest of the video is denoised and decoded.
+
+    If the fit is stopped by an error or by hand, what the finished guided steps learned is saved
+    all the same, under the same name and with their number in the header.
+
+    Args:
+        filename: inside the run's output folder.
+        model: arguments of the run, kept in the header for `predict`.
+    """
+
+    def __init__(self, filename: str = "motion.safetensors", model: dict[str, Any] | None = None):
+        self.filename, self.model = filename, model or {}
+
+    def path(self, trainer: Trainer) -> Path:
+        return Path(trainer.default_root_dir) / self.filename
+
+    def on_train_end(self, trainer: Trainer, module: MotionTransfer) -> None:
+        if len(module.finished) == module.guided_steps:
+            self._save(trainer, module)
+
+    def on_exception(
+        self, trainer: Trainer, module: MotionTransfer, exception: BaseException
+    ) -> None:
+        finished = len(module.finished)
+        if 0 < finished < module.guided_steps:
+            self._save(trainer, module)
+            log.warning(
+                "Stopped; %s keeps the %d of %d guided steps that were finished.",
+                self.path(trainer),
+                finished,
+                module.guided_steps,
+            )
+
+    def _save(self, trainer: Trainer, module: MotionTransfer) -> None:
+        build_embedding(trainer, module, self.model).save(self.path(trainer))
+
+
+def build_embedding(
+    trainer: Trainer, module: MotionTransfer, model: dict[str, Any]
+) -> MotionEmbedding:
+    """The embedding of the guided steps finished so far."""
+    data, backbone, sampler = trainer.datamodule, module.backbone, module.samplers[0]
+    num_frames, _, height, width = data.frames.shape
+    reference, digest = data.reference_name()
+    header = EmbeddingHeader(
+        ditflow_version=ditflow.__version__,
+        family=backbone.family,
+        backbone=backbone.name,
+        fingerprint=backbone.fingerprint(),
+        num_frames=num_frames,
+        height=height,
+        width=width,
+        latent_shape=tuple(module.reference_latents.shape),
+        target=module.target,
+        parameterization=module.parameterization,
+        scheduler=type(backbone.scheduler).__name__,
+        timesteps=tuple(sampler.timesteps.tolist()),
+        guided_steps=len(module.finished),
+        objective=type(module.objective).__name__,
+        block=module.block,
+        prompts=tuple(data.prompts),
+        seed=module.seed,
+        reference=reference,
+        reference_sha256=digest,
+        fps=data.fps,
+        model=model,
+    )
+    tensors: dict[str, torch.Tensor] = {}
+    if module.target == "latents":
+        # Each z_t overwrites the one before: only the last guided one matters.
+        tensors["latents"] = module.finished[-1]
+        if module.previous_predictions is not None:
+            tensors["previous_prediction"] = module.previous_predictions
+    else:
+        tensors["positions"] = pack(module.finished, module.initial, module.parameterization)
+    if data.store_reference:
+        tensors["reference_latents"] = module.reference_latents.half()
+    return MotionEmbedding(header, tensors)

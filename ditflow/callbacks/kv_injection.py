@@ -1,0 +1,61 @@
+"""Lend the generation the reference's keys and values in block 0."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from lightning import Callback, Trainer
+
+from ditflow.backbones.base import KeyValues, Positions
+from ditflow.module import MotionTransfer
+from ditflow.sampling import Sampler
+
+
+class KVInjection(Callback):
+    """At guided steps, block 0's image keys and values come from the reference.
+
+    The reference's latents are noised to the step with the run's own initial noise and passed
+    with the target prompt through block 0 alone. Keys are kept before rotary positions, so that
+    optimised positions act on them too; a sinusoidal ρ is part of the tokens, so there the
+    recording is renewed whenever ρ changes. No gradient flows through it.
+
+    Args:
+        enabled: off is the paper's plain guidance.
+        block: where keys and values are replaced.
+    """
+
+    def __init__(self, enabled: bool = True, block: int = 0):
+        self.enabled, self.block = enabled, block
+        self._recorded: dict[int, tuple[int, KeyValues]] = {}
+
+    def setup(self, trainer: Trainer, module: MotionTransfer, stage: str) -> None:
+        module.injection = self if self.enabled else None
+        self._recorded.clear()
+
+    def teardown(self, trainer: Trainer, module: MotionTransfer, stage: str) -> None:
+        module.injection = None
+        self._recorded.clear()
+
+    @contextmanager
+    def at(
+        self, module: MotionTransfer, sampler: Sampler, step: int, positions: Positions
+    ) -> Iterator[None]:
+        """Context of one pass at a guided step."""
+        with module.backbone.injected(self._key_values(module, sampler, step, positions)):
+            yield
+
+    def _key_values(
+        self, module: MotionTransfer, sampler: Sampler, step: int, positions: Positions
+    ) -> KeyValues:
+        recorded_step, key_values = self._recorded.get(id(sampler), (None, None))
+        if recorded_step == step and module.backbone.rotary:
+            return key_values
+        latents = module.reference_latents.to(sampler.latents.device)
+        key_values = module.backbone.record_key_values(
+            sampler.noised(latents, step),
+            sampler.timesteps[step],
+            sampler.prompt,
+            tuple(part.detach() for part in positions),
+            self.block,
+        )
+        self._recorded[id(sampler)] = step, key_values
+        return key_values

@@ -1,0 +1,66 @@
+"""What a fit makes equal between the reference and the video being generated."""
+
+from abc import ABC, abstractmethod
+
+import torch
+
+from ditflow.backbones.base import BlockOutputs
+from ditflow.errors import DitflowError
+from ditflow.functional.flow_loss import flow_loss, moving_patches
+from ditflow.functional.motion_flow import HeadAverage, motion_flow
+
+
+class Objective(ABC):
+    """A motion signal read from the guided block, and the loss between two of them."""
+
+    @abstractmethod
+    def reference(self, outputs: BlockOutputs) -> torch.Tensor:
+        """The reference's motion, computed once."""
+
+    @abstractmethod
+    def loss(self, outputs: BlockOutputs, reference: torch.Tensor) -> torch.Tensor:
+        """Scalar, differentiable in the outputs."""
+
+
+class AttentionMotionFlow(Objective):
+    """DiTFlow's objective (equations 3 to 8): soft motion flow against the reference's hard one.
+
+    Args:
+        temperature: τ of the attention.
+        head_average: `logits` averages the heads' products, `query_key` queries and keys.
+        moving_only: compare only patches that move in the reference; see `flow_loss`.
+    """
+
+    def __init__(
+        self,
+        temperature: float = 2.0,
+        head_average: HeadAverage = "logits",
+        moving_only: bool = True,
+    ):
+        if not temperature > 0:
+            raise DitflowError(f"temperature={temperature} must be greater than 0.")
+        self.temperature, self.head_average = temperature, head_average
+        self.moving_only = moving_only
+
+    def reference(self, outputs: BlockOutputs) -> torch.Tensor:
+        """The hard motion flow [F, F, S, 2]."""
+        return self._flow(outputs, hard=True)
+
+    def loss(self, outputs: BlockOutputs, reference: torch.Tensor) -> torch.Tensor:
+        return flow_loss(
+            self._flow(outputs, hard=False), reference, moving_only=self.moving_only
+        )
+
+    def is_static(self, reference: torch.Tensor) -> bool:
+        """Whether no patch of a reference moves, so that `moving_only` has nothing to choose."""
+        return not moving_patches(reference).any()
+
+    def _flow(self, outputs: BlockOutputs, hard: bool) -> torch.Tensor:
+        return motion_flow(
+            outputs.query,
+            outputs.key,
+            outputs.grid,
+            temperature=self.temperature,
+            hard=hard,
+            head_average=self.head_average,
+        )

@@ -1,0 +1,44 @@
+"""Motion flows as pictures: hue is direction, strength is distance."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+
+from ditflow.functional.motion_flow import Grid
+
+
+def flow_picture(flow: torch.Tensor, grid: Grid, pixels: int = 420) -> torch.Tensor:
+    """Every pair's displacements as one picture, frame i in rows and frame j in columns.
+
+    Right is red, down is yellow-green, left is cyan, up is violet; a patch that stays is white.
+    Colours are strongest at half the grid's diagonal.
+
+    Args:
+        flow: [F, F, S, 2], (column, row) in tokens.
+        grid: (F, H, W).
+        pixels: width of the picture, about.
+
+    Returns:
+        [3, height, width] in [0, 1].
+    """
+    frames, height, width = grid
+    maps = flow.float().cpu().reshape(frames, frames, height, width, 2)
+    hue = torch.atan2(maps[..., 1], maps[..., 0]) / (2 * math.pi)
+    strength = (maps.norm(dim=-1) / (math.hypot(height, width) / 2)).clamp(max=1).sqrt()
+    channels = torch.tensor([0.0, 4.0, 2.0])
+    wheel = ((hue[..., None] * 6 + channels) % 6 - 3).abs().sub(1).clamp(0, 1)
+    colors = 1 - strength[..., None] * (1 - wheel)
+    scale = max(1, pixels // (frames * width))
+    tiles = F.interpolate(colors.flatten(0, 1).permute(0, 3, 1, 2), scale_factor=scale)
+    tiles = F.pad(tiles, (1, 1, 1, 1), value=0.5)
+    tiles = tiles.unflatten(0, (frames, frames))  # [i, j, 3, h, w]
+    return tiles.permute(2, 0, 3, 1, 4).flatten(3, 4).flatten(1, 2)
+
+
+def color_wheel(size: int = 9, pixels: int = 144) -> torch.Tensor:
+    """The legend: the colour of each displacement in a square around none, [3, h, w]."""
+    steps = torch.linspace(-1, 1, size) * math.hypot(size, size) / 2 / math.sqrt(2)
+    rows, columns = torch.meshgrid(steps, steps, indexing="ij")
+    flow = torch.stack([columns, rows], dim=-1).reshape(1, 1, size * size, 2)
+    return flow_picture(flow, (1, size, size), pixels)

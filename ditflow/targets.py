@@ -1,0 +1,81 @@
+"""What is optimised, as one tensor, and the positional tensors ρ it stands for."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from ditflow.backbones.base import Positions
+from ditflow.errors import DitflowError
+
+Target = Literal["latents", "positions"]
+Parameterization = Literal["values", "coordinates"]
+
+
+@dataclass(frozen=True)
+class LearningRates:
+    """First and last learning rate of each target; in between they fall linearly.
+
+    Attributes:
+        latents: z_t, in units of its own deviation.
+        values: ρ itself, cosines and sines or sinusoidal values.
+        coordinates: positions in tokens. Adam moves each coordinate by about the rate a step, so
+            that `rate · 5 steps · guided steps` bounds how far a token can go.
+    """
+
+    latents: tuple[float, float] = (0.002, 0.001)
+    values: tuple[float, float] = (0.002, 0.001)
+    coordinates: tuple[float, float] = (0.05, 0.025)
+
+    def __post_init__(self) -> None:
+        for name in ("latents", "values", "coordinates"):
+            for rate in getattr(self, name):
+                if not 0 < rate < float("inf"):
+                    raise DitflowError(
+                        f"learning_rates.{name}={rate} must be greater than 0, such as 0.002."
+                    )
+
+    def of(self, target: Target, parameterization: Parameterization) -> tuple[float, float]:
+        return self.latents if target == "latents" else getattr(self, parameterization)
+
+
+def initial_parameter(
+    stock: Positions,
+    coordinates: torch.Tensor,
+    parameterization: Parameterization,
+    separate_query_key: bool = False,
+) -> torch.Tensor:
+    """The tensor whose optimisation starts at the stock ρ, float32.
+
+    Returns:
+        [N, 3] for `coordinates`; [P, N, D] for `values`, where P is 2 for rotary positions
+        (4 with separate query and key copies) and 1 for sinusoidal ones.
+    """
+    if parameterization == "coordinates":
+        return coordinates.float().clone()
+    parts = stock * 2 if separate_query_key and len(stock) == 2 else stock
+    return torch.stack([part.float() for part in parts])
+
+
+def positions_of(
+    parameter: torch.Tensor,
+    parameterization: Parameterization,
+    positions_at: Callable[[torch.Tensor], Positions],
+) -> Positions:
+    """ρ that a parameter stands for, differentiable."""
+    if parameterization == "coordinates":
+        return positions_at(parameter)
+    return tuple(parameter.unbind(0))
+
+
+def pack(
+    parameters: list[torch.Tensor], initial: torch.Tensor, parameterization: Parameterization
+) -> torch.Tensor:
+    """Parameters of the guided steps as differences from the initial one, [G, ...].
+
+    Values go to half precision, where a difference loses nothing visible; coordinates, 30 to 600
+    times smaller, stay float32.
+    """
+    differences = torch.stack([parameter.detach() - initial for parameter in parameters])
+    return differences if parameterization == "coordinates" else differences.half()
