@@ -2,8 +2,8 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from lightning import LightningDataModule
@@ -14,8 +14,7 @@ from ditflow.errors import DitflowError
 from ditflow.video import FrameRange, fit_length, fit_size, read_video
 
 
-@dataclass(frozen=True)
-class MotionItem:
+class MotionItem(NamedTuple):
     """One optimisation pass: make this prompt's motion at this timestep the reference's."""
 
     reference: torch.Tensor
@@ -23,8 +22,7 @@ class MotionItem:
     timestep: torch.Tensor
 
 
-@dataclass(frozen=True)
-class SampleItem:
+class SampleItem(NamedTuple):
     """One video to sample."""
 
     prompt: str
@@ -98,12 +96,21 @@ class MotionDataModule(LightningDataModule):
     def setup(self, stage: str) -> None:
         if stage == "fit" and self.reference is None:
             module = self.trainer.lightning_module
-            self.frames = self.read_frames(module.backbone)
+            if self.frames is None:
+                self.frames = self.read_frames(module.backbone)
             self.reference = module.encode_reference(self.frames)
-        elif stage == "predict" and self.motion is None:
-            if self.embedding is None:
-                raise DitflowError("embedding is not given; use --embedding DIR/motion.safetensors.")
-            self.motion = MotionEmbedding.load(self.embedding)
+        elif stage == "predict":
+            self.load_motion(self.trainer.lightning_module)
+
+    def load_motion(self, module) -> MotionEmbedding:
+        """The embedding, once it is known to fit the module's backbone and sampler."""
+        if self.embedding is None:
+            raise DitflowError("embedding is not given; use --embedding DIR/motion.safetensors.")
+        if self.motion is None:
+            motion = MotionEmbedding.load(self.embedding)
+            module.check_embedding(motion)
+            self.motion = motion
+        return self.motion
 
     def read_frames(self, backbone) -> torch.Tensor:
         """The reference as the model sees it, [T, 3, height, width] in [0, 1]."""

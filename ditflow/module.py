@@ -276,12 +276,28 @@ class MotionTransfer(LightningModule):
             bar.update()
         return video
 
+    @torch.no_grad()
+    def finish(self) -> list[torch.Tensor]:
+        """After the last guided step: the rest of the denoising, and decoding, done once.
+
+        Returns:
+            a video [T, 3, height, width] for each prompt.
+        """
+        if not self.videos:
+            num_frames = len(self.trainer.datamodule.frames)
+            self.videos = [
+                self.decode(self.denoise_rest(sampler, self.guided_steps), num_frames)
+                for sampler in self.samplers
+            ]
+        return self.videos
+
     # -- predict ---------------------------------------------------------------------------------
 
     def on_predict_start(self) -> None:
         self.embedding = self.trainer.datamodule.motion
-        check_embedding(self.embedding, self)
         self.reference_latents = self.embedding.tensors.get("reference_latents")
+        if self.injection is not None and self.reference_latents is None:
+            log.info("The embedding carries no reference latents: predicting with no KV injection.")
 
     @torch.no_grad()
     def predict_step(self, item: SampleItem, batch_idx: int) -> torch.Tensor:
@@ -319,28 +335,42 @@ class MotionTransfer(LightningModule):
         previous = checkpoint["previous_predictions"]
         self.previous_predictions = None if previous is None else previous.to(self.device)
 
+    def check_embedding(self, embedding: MotionEmbedding) -> None:
+        """Refuse an embedding of another backbone or another schedule, naming both sides."""
+        header, backbone = embedding.header, self.backbone
+        if header.fingerprint != backbone.fingerprint():
+            raise DitflowError(
+                f"the embedding was fitted on {header.backbone} ({header.fingerprint}), but the "
+                f"backbone is {backbone.name} ({backbone.fingerprint()}); use the fitted backbone, "
+                "or fit again."
+            )
+        shape = backbone.latent_shape(header.num_frames, header.height, header.width)
+        if tuple(header.latent_shape) != tuple(shape):
+            raise DitflowError(
+                f"the embedding has latents {header.latent_shape}, {backbone.name} makes {shape} "
+                f"of {header.num_frames} frames of {header.height}x{header.width}; fit again."
+            )
+        timesteps = tuple(self.sampler("", 0, shape).timesteps.tolist())
+        name = type(backbone.scheduler).__name__
+        if (header.scheduler, tuple(header.timesteps)) != (name, timesteps):
+            raise DitflowError(
+                f"the embedding was fitted with {len(header.timesteps)} steps of "
+                f"{header.scheduler}, this run has {len(timesteps)} of {name}; use "
+                f"num_inference_steps={len(header.timesteps)} and that scheduler, or fit again."
+            )
 
-def check_embedding(embedding: MotionEmbedding, module: MotionTransfer) -> None:
-    """Refuse an embedding that another backbone or another schedule made, naming both sides."""
-    header, backbone = embedding.header, module.backbone
-    if header.fingerprint != backbone.fingerprint():
-        raise DitflowError(
-            f"the embedding was fitted on {header.backbone} ({header.fingerprint}), but the "
-            f"backbone is {backbone.name} ({backbone.fingerprint()}); use the fitted backbone, or "
-            "fit again."
-        )
-    shape = backbone.latent_shape(header.num_frames, header.height, header.width)
-    if tuple(header.latent_shape) != tuple(shape):
-        raise DitflowError(
-            f"the embedding has latents {header.latent_shape}, {backbone.name} makes {shape} of "
-            f"{header.num_frames} frames of {header.height}x{header.width}; fit again."
-        )
-    sampler = module.sampler("", 0, shape)
-    timesteps = tuple(sampler.timesteps.tolist())
-    name = type(backbone.scheduler).__name__
-    if (header.scheduler, tuple(header.timesteps)) != (name, timesteps):
-        raise DitflowError(
-            f"the embedding was fitted with {len(header.timesteps)} steps of {header.scheduler}, "
-            f"this run has {len(timesteps)} of {name}; use "
-            f"num_inference_steps={len(header.timesteps)} and that scheduler, or fit again."
-        )
+    def arguments(self) -> dict[str, Any]:
+        """What `predict` needs to repeat this run's sampling, as arguments of this class."""
+        options = self.sampler_options
+        return {
+            "backbone": {"class_path": "ditflow.load_backbone", "init_args": self.backbone.options},
+            "target": self.target,
+            "parameterization": self.parameterization,
+            "separate_query_key": self.separate_query_key,
+            "block": self.block,
+            "num_inference_steps": options.num_steps,
+            "guidance_scale": options.guidance_scale,
+            "dynamic_guidance": options.dynamic_guidance,
+            "negative_prompt": options.negative_prompt,
+            "seed": self.seed,
+        }

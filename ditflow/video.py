@@ -167,12 +167,12 @@ def side_by_side(videos: Sequence[torch.Tensor], gap: int = 4) -> torch.Tensor:
 
 def write_video(video: torch.Tensor, path: Path, fps: float = 8) -> None:
     """Write [T, 3, height, width] in [0, 1] as H.264 mp4 or as gif, whole or not at all."""
-    pixels = (video.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
+    pixels = _pixels(video)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.stem}.partial{path.suffix}")
     try:
         if path.suffix == ".gif":
-            iio.imwrite(partial, pixels, duration=1000 / fps, loop=0)
+            partial.write_bytes(encode_gif(video, fps))
         else:
             # H.264 in yuv420p halves the colour resolution and takes even sizes only.
             pad = [(0, 0), *((0, size % 2) for size in pixels.shape[1:3]), (0, 0)]
@@ -183,11 +183,21 @@ def write_video(video: torch.Tensor, path: Path, fps: float = 8) -> None:
                 fps=fps,
                 codec="libx264",
                 macro_block_size=1,
-                output_params=["-crf", "12", "-pix_fmt", "yuv420p"],
+                output_params=["-crf", "12"],
+                ffmpeg_log_level="error",
             )
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def encode_gif(video: torch.Tensor, fps: float = 8) -> bytes:
+    """[T, 3, height, width] in [0, 1] as an endless gif."""
+    return iio.imwrite("<bytes>", _pixels(video), extension=".gif", duration=1000 / fps, loop=0)
+
+
+def _pixels(video: torch.Tensor) -> np.ndarray:
+    return (video.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
 
 
 def contact_sheet(videos: Sequence[torch.Tensor], columns: int = 7) -> Image.Image:

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 
 import torch
 from diffusers import CogVideoXPipeline
@@ -31,12 +32,16 @@ class CogVideoXBackbone(Backbone):
         pipeline: a loaded pipeline, on its device; its attention processors are replaced by
             ours, which compute the same to the bit.
         name: what messages and motion embeddings call it.
+        options: arguments of `load_backbone` that load it again; by default its name alone.
     """
 
     family = "cogvideox"
 
-    def __init__(self, pipeline: CogVideoXPipeline, name: str):
+    def __init__(
+        self, pipeline: CogVideoXPipeline, name: str, options: dict[str, Any] | None = None
+    ):
         self.pipeline, self.name = pipeline, name
+        self.options = options or {"name": name}
         self.transformer = pipeline.transformer
         for component in (self.transformer, pipeline.vae, pipeline.text_encoder):
             if component is not None:

@@ -45,6 +45,7 @@ def load_backbone(
     Raises:
         DitflowError: a backbone that cannot be had, or options that do not go together.
     """
+    given = dict(locals())
     target = torch.device(_default_device() if device == "auto" else device)
     _check(target, dtype, offload, quantization)
     pipeline = _from_pretrained(name, getattr(torch, dtype), quantization, target)
@@ -63,7 +64,7 @@ def load_backbone(
         )
     elif quantization == "none":
         pipeline.to(target)
-    return CogVideoXBackbone(pipeline, name)
+    return CogVideoXBackbone(pipeline, name, options=given)
 
 
 def _default_device() -> str:
@@ -103,7 +104,7 @@ def _check(device: torch.device, dtype: Dtype, offload: Offload, quantization: Q
 def _from_pretrained(
     name: str, dtype: torch.dtype, quantization: Quantization, device: torch.device
 ) -> CogVideoXPipeline:
-    options: dict = {"torch_dtype": dtype}
+    options: dict = {"dtype": dtype}
     if quantization != "none":
         bits = quantization.removeprefix("bitsandbytes-").removesuffix("bit")
         options["quantization_config"] = PipelineQuantizationConfig(

@@ -2,6 +2,7 @@
 
 from ditflow.callbacks.denoising_schedule import DenoisingSchedule
 from ditflow.callbacks.embedding_checkpoint import EmbeddingCheckpoint
+from ditflow.callbacks.guided_progress_bar import GuidedProgressBar
 from ditflow.callbacks.kv_injection import KVInjection
 from ditflow.callbacks.media_logger import MediaLogger
 from ditflow.callbacks.video_writer import VideoWriter
@@ -9,6 +10,7 @@ from ditflow.callbacks.video_writer import VideoWriter
 __all__ = [
     "DenoisingSchedule",
     "EmbeddingCheckpoint",
+    "GuidedProgressBar",
     "KVInjection",
     "MediaLogger",
     "VideoWriter",

@@ -49,9 +49,4 @@ class DenoisingSchedule(Callback):
                 module.denoise_guided(sampler, step, positions)
 
     def on_fit_end(self, trainer: Trainer, module: MotionTransfer) -> None:
-        num_frames = len(trainer.datamodule.frames)
-        with torch.no_grad():
-            module.videos = [
-                module.decode(module.denoise_rest(sampler, module.guided_steps), num_frames)
-                for sampler in module.samplers
-            ]
+        module.finish()

@@ -2,7 +2,6 @@
 
 import logging
 from pathlib import Path
-from typing import Any
 
 import torch
 from lightning import Callback, Trainer
@@ -23,11 +22,10 @@ class EmbeddingCheckpoint(Callback):
 
     Args:
         filename: inside the run's output folder.
-        model: arguments of the run, kept in the header for `predict`.
     """
 
-    def __init__(self, filename: str = "motion.safetensors", model: dict[str, Any] | None = None):
-        self.filename, self.model = filename, model or {}
+    def __init__(self, filename: str = "motion.safetensors"):
+        self.filename = filename
 
     def path(self, trainer: Trainer) -> Path:
         return Path(trainer.default_root_dir) / self.filename
@@ -35,6 +33,11 @@ class EmbeddingCheckpoint(Callback):
     def on_train_end(self, trainer: Trainer, module: MotionTransfer) -> None:
         if len(module.finished) == module.guided_steps:
             self._save(trainer, module)
+
+    def on_fit_end(self, trainer: Trainer, module: MotionTransfer) -> None:
+        # A run resumed after its last guided step skips `on_train_end`.
+        if not self.path(trainer).exists():
+            self.on_train_end(trainer, module)
 
     def on_exception(
         self, trainer: Trainer, module: MotionTransfer, exception: BaseException
@@ -50,12 +53,10 @@ class EmbeddingCheckpoint(Callback):
             )
 
     def _save(self, trainer: Trainer, module: MotionTransfer) -> None:
-        build_embedding(trainer, module, self.model).save(self.path(trainer))
+        build_embedding(trainer, module).save(self.path(trainer))
 
 
-def build_embedding(
-    trainer: Trainer, module: MotionTransfer, model: dict[str, Any]
-) -> MotionEmbedding:
+def build_embedding(trainer: Trainer, module: MotionTransfer) -> MotionEmbedding:
     """The embedding of the guided steps finished so far."""
     data, backbone, sampler = trainer.datamodule, module.backbone, module.samplers[0]
     num_frames, _, height, width = data.frames.shape
@@ -81,7 +82,7 @@ def build_embedding(
         reference=reference,
         reference_sha256=digest,
         fps=data.fps,
-        model=model,
+        model=module.arguments(),
     )
     tensors: dict[str, torch.Tensor] = {}
     if module.target == "latents":

@@ -1,11 +1,14 @@
 """TensorBoard: losses are logged by the module, pictures and videos here."""
 
+import torch
 from lightning import Callback, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
+from tensorboard.compat.proto.summary_pb2 import Summary
 
 from ditflow.module import MotionTransfer
 from ditflow.objectives import AttentionMotionFlow
 from ditflow.pictures import color_wheel, flow_picture
+from ditflow.video import encode_gif
 
 
 class MediaLogger(Callback):
@@ -36,11 +39,11 @@ class MediaLogger(Callback):
         logger = self._logger(trainer)
         if logger is None:
             return
-        frames = trainer.datamodule.frames
-        for name, video in [("reference", frames), *zip(trainer.datamodule.prompts, module.videos)]:
-            logger.experiment.add_video(
-                f"video/{name}", video[None], module.guided_steps, fps=trainer.datamodule.fps
-            )
+        data = trainer.datamodule
+        videos = dict(zip(data.prompts, module.finish(), strict=True))
+        for name, video in {"reference": data.frames, **videos}.items():
+            summary = video_summary(f"video/{name}", video, data.fps)
+            logger.experiment.file_writer.add_summary(summary, module.guided_steps)
 
     def _writer(self, trainer: Trainer, module: MotionTransfer):
         """The event writer, if pictures of flows are wanted and the objective has flows."""
@@ -51,3 +54,12 @@ class MediaLogger(Callback):
     def _logger(self, trainer: Trainer) -> TensorBoardLogger | None:
         loggers = [item for item in trainer.loggers if isinstance(item, TensorBoardLogger)]
         return loggers[0] if self.enabled and loggers else None
+
+
+def video_summary(tag: str, video: torch.Tensor, fps: float) -> Summary:
+    """A video [T, 3, height, width] as TensorBoard shows videos: a gif among the images."""
+    _, _, height, width = video.shape
+    image = Summary.Image(
+        height=height, width=width, colorspace=3, encoded_image_string=encode_gif(video, fps)
+    )
+    return Summary(value=[Summary.Value(tag=tag, image=image)])

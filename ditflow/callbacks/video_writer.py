@@ -3,7 +3,6 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from lightning import Trainer
@@ -28,11 +27,12 @@ class VideoWriter(BasePredictionWriter):
 
     def on_fit_end(self, trainer: Trainer, module: MotionTransfer) -> None:
         data, folder = trainer.datamodule, Path(trainer.default_root_dir)
+        videos = module.finish()
         self._write(data.frames, folder / "reference.mp4", data.fps)
-        for index, (prompt, video) in enumerate(zip(data.prompts, module.videos, strict=True)):
+        for index, (prompt, video) in enumerate(zip(data.prompts, videos, strict=True)):
             name = "video" if index == 0 else f"video-{index}-{slug(prompt)}"
             self._write(video, folder / f"{name}.mp4", data.fps)
-        comparison = side_by_side([data.frames, *module.videos])
+        comparison = side_by_side([data.frames, *videos])
         self._write(comparison, folder / "comparison.mp4", data.fps)
 
     def write_on_batch_end(
@@ -64,9 +64,6 @@ class VideoWriter(BasePredictionWriter):
     def _write(self, video: torch.Tensor, path: Path, fps: float) -> None:
         write_video(video, path, fps)
         self.paths.append(path)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {}
 
 
 def slug(prompt: str, length: int = 60) -> str:

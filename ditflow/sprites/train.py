@@ -7,6 +7,7 @@ python -m ditflow.sprites.train sincos    # sinusoidal transformer, from the rot
 python -m ditflow.sprites.train package   # half-precision pipelines into ditflow/sprites/weights
 """
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -80,11 +81,15 @@ class Recipe:
             pipeline = CogVideoXPipeline(
                 tokenizer=tokenizer,
                 text_encoder=text_encoder,
-                vae=vae,
+                vae=copy.deepcopy(vae),
                 transformer=transformer,
                 scheduler=build_scheduler(rotary=part == "rope"),
             )
-            pipeline.to(torch.float16).save_pretrained(folder / f"sprites-{part}")
+            # The text encoder stays float32: transformers loads it in the dtype it was saved in,
+            # and an ordinary `from_pretrained` must give parts that fit together.
+            for component in (pipeline.transformer, pipeline.vae):
+                component.half()
+            pipeline.save_pretrained(folder / f"sprites-{part}")
 
     def _module(self, rotary: bool, epochs: int, learning_rate: float) -> TransformerTraining:
         tokenizer = build_tokenizer()

@@ -1,0 +1,197 @@
+"""The `ditflow` command: fit, predict, inspect."""
+
+import logging
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import diffusers
+import transformers
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from ditflow import __version__
+from ditflow.callbacks import (
+    EmbeddingCheckpoint,
+    GuidedProgressBar,
+    KVInjection,
+    MediaLogger,
+    VideoWriter,
+)
+from ditflow.data import MotionDataModule
+from ditflow.errors import DitflowError
+from ditflow.inspect import inspect
+from ditflow.module import MotionTransfer
+from ditflow.options import SHORT, expand
+
+USAGE = """\
+ditflow: transfer the motion of a video to new videos, with no training of the model.
+
+  ditflow fit --video ref.mp4 --prompt "..." --output DIR [--config PRESET]
+  ditflow predict --embedding DIR/motion.safetensors --prompts "..." "..." --output DIR
+  ditflow inspect DIR/motion.safetensors
+
+Every command has --help; `fit` and `predict` also have --print_config.
+"""
+
+
+class Parser(LightningArgumentParser):
+    """Errors are one line and exit status 2."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        lines = [line.strip() for line in str(message).splitlines() if line.strip()]
+        raise DitflowError(" ".join(lines))
+
+
+class RunConfig(SaveConfigCallback):
+    """Writes the whole configuration beside the results as config.yaml."""
+
+    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        path = Path(trainer.default_root_dir) / self.config_filename
+        self.parser.save(
+            self.config, path, overwrite=self.overwrite, multifile=self.multifile
+        )
+
+
+class MotionCLI(LightningCLI):
+    """LightningCLI with ditflow's callbacks always on and all output in one folder."""
+
+    def __init__(self, args: list[str]):
+        super().__init__(
+            MotionTransfer,
+            MotionDataModule,
+            save_config_callback=RunConfig,
+            save_config_kwargs={"overwrite": True, "save_to_log_dir": False},
+            parser_class=Parser,
+            parser_kwargs={"description": USAGE, "version": __version__},
+            trainer_defaults={
+                "devices": 1,
+                "max_epochs": -1,  # as many as there are guided steps
+                "default_root_dir": "ditflow-output",
+                "log_every_n_steps": 1,
+                "enable_model_summary": False,
+            },
+            seed_everything_default=False,
+            args=args,
+        )
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        every = LightningCLI.subcommands()
+        return {name: every[name] for name in ("fit", "predict")}
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_lightning_class_args(KVInjection, "kv_injection")
+        parser.add_lightning_class_args(MediaLogger, "media_logger")
+        names = ", ".join(f"{short} ({full})" for short, full in SHORT.items())
+        parser.epilog = f"Short options: {names}."
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        self.config = parser.parse_args(args)
+
+    def before_instantiate_classes(self) -> None:
+        """Refuse what needs no backbone to be refused."""
+        config = self.config[self.subcommand]
+        video = config.data.video
+        if self.subcommand == "fit" and video is not None and not Path(video).exists():
+            raise DitflowError(f"video={video} does not exist; give a video file or a folder.")
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        config = self._get(self.config_init, "trainer")
+        root = Path(config["default_root_dir"])
+        if config["logger"] in (None, True):
+            kwargs["logger"] = TensorBoardLogger(root, name="", version="tensorboard")
+        self.writer = VideoWriter()
+        callbacks = [EmbeddingCheckpoint(), self.writer, GuidedProgressBar()]
+        if config["enable_checkpointing"] is not False:
+            callbacks.append(
+                ModelCheckpoint(root / "checkpoints", "last", enable_version_counter=False)
+            )
+        self.trainer_defaults["callbacks"] = callbacks
+        return super().instantiate_trainer(**kwargs)
+
+    def before_fit(self) -> None:
+        """Everything that can be wrong with the input is found before anything is written."""
+        self.datamodule.frames = self.datamodule.read_frames(self.model.backbone)
+        self._make_output()
+
+    def before_predict(self) -> None:
+        self.datamodule.load_motion(self.model)
+        self._make_output()
+
+    def after_fit(self) -> None:
+        root = Path(self.trainer.default_root_dir)
+        names = ("motion.safetensors", "config.yaml", "tensorboard", "checkpoints")
+        self._report([*self.writer.paths, *(root / name for name in names)])
+
+    def after_predict(self) -> None:
+        self._report(self.writer.paths)
+
+    def _make_output(self) -> None:
+        root = Path(self.trainer.default_root_dir)
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            probe = root / ".ditflow"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise DitflowError(
+                f"output={root} is not writable ({error.strerror}); give another folder."
+            ) from error
+
+    def _report(self, paths: Sequence[Path]) -> None:
+        print(f"Wrote to {self.trainer.default_root_dir}:")
+        for path in paths:
+            if path.exists():
+                print(f"  {path}")
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run a command; 0 if it did what was asked, 2 if the input was wrong, in one line."""
+    args = list(sys.argv[1:] if args is None else args)
+    _quieten()
+    try:
+        if not args or args[0] in ("-h", "--help"):
+            print(USAGE, end="")
+        elif args[0] == "--version":
+            print(f"ditflow {__version__}")
+        elif args[0] == "inspect":
+            print(inspect(args[1:]))
+        elif args[0] in MotionCLI.subcommands():
+            MotionCLI(expand(args))
+        else:
+            raise DitflowError(f"command {args[0]!r} is unknown; use fit, predict or inspect.")
+    except DitflowError as error:
+        print(f"ditflow: error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _quieten() -> None:
+    """Keep our own lines readable: notices of libraries that a user can do nothing about."""
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("ditflow").setLevel(logging.INFO)
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for library in (diffusers, transformers):
+        library.utils.logging.set_verbosity_error()
+        library.utils.logging.disable_progress_bar()
+    for message in (
+        ".*does not have many workers.*",
+        ".*Checkpoint directory .* exists.*",
+        ".*isinstance\\(treespec, LeafSpec\\).*",
+        ".*instantiate_classes.*",
+    ):
+        warnings.filterwarnings("ignore", message=message)
+
+
+def run() -> None:
+    """Entry point of the `ditflow` script."""
+    raise SystemExit(main())
+
+
+if __name__ == "__main__":
+    run()

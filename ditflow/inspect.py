@@ -1,0 +1,44 @@
+"""`ditflow inspect`: what is in a motion embedding, in a table."""
+
+from collections.abc import Sequence
+
+from ditflow.embedding import MotionEmbedding
+from ditflow.errors import DitflowError
+
+
+def inspect(args: Sequence[str]) -> str:
+    """The table of one file.
+
+    Raises:
+        DitflowError: not exactly one argument, or not a motion embedding.
+    """
+    if len(args) != 1 or args[0].startswith("-"):
+        raise DitflowError("inspect takes one file: ditflow inspect DIR/motion.safetensors.")
+    embedding = MotionEmbedding.load(args[0])
+    header = embedding.header
+    first, last = header.timesteps[0], header.timesteps[header.guided_steps - 1]
+    target = header.target
+    if target == "positions":
+        target += f" ({header.parameterization})"
+    rows = {
+        "format": f"{header.format_version} (ditflow {header.ditflow_version})",
+        "backbone": f"{header.backbone} ({header.family}, {header.fingerprint})",
+        "video": f"{header.num_frames} frames of {header.height}x{header.width}, {header.fps:g} fps",
+        "latents": " x ".join(str(size) for size in header.latent_shape),
+        "target": target,
+        "objective": f"{header.objective} at block {header.block}",
+        "sampler": f"{header.scheduler}, {len(header.timesteps)} steps",
+        "guided steps": f"{header.guided_steps} (timesteps {first} to {last})",
+        "seed": str(header.seed),
+        "reference": f"{header.reference} (sha256 {header.reference_sha256[:16]}...)",
+    }
+    for index, prompt in enumerate(header.prompts):
+        rows[f"prompt {index}"] = prompt
+    for name, tensor in sorted(embedding.tensors.items()):
+        shape = " x ".join(str(size) for size in tensor.shape)
+        kilobytes = tensor.numel() * tensor.element_size() / 1000
+        rows[name] = f"{shape}, {str(tensor.dtype).removeprefix('torch.')}, {kilobytes:.1f} kB"
+    if "reference_latents" not in embedding.tensors:
+        rows["reference_latents"] = "left out: predict runs with no KV injection"
+    width = max(len(name) for name in rows)
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows.items())

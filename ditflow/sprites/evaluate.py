@@ -1,0 +1,236 @@
+"""Measure the sprites backbones on decoded frames, with exact checks on pixels.
+
+python -m ditflow.sprites.evaluate attributes --backbone sprites-rope
+python -m ditflow.sprites.evaluate agreement --backbone sprites-rope --clips 12
+"""
+
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from jsonargparse import auto_cli
+from lightning import Trainer
+
+from ditflow.backbones.loading import load_backbone
+from ditflow.callbacks import EmbeddingCheckpoint, KVInjection
+from ditflow.data import MotionDataModule
+from ditflow.module import MotionTransfer
+from ditflow.options import preset_path
+from ditflow.sprites.measure import attributes as drawn_attributes
+from ditflow.sprites.measure import motion_agreement, path_error
+from ditflow.sprites.render import render
+from ditflow.sprites.world import BACKGROUNDS, COLORS, SHAPES, Clip, caption, sample_clip
+from ditflow.targets import LearningRates
+from ditflow.video import contact_sheet, write_video
+
+HELD_OUT = 900_000
+"""Seeds of the held-out clips start here: no training shard and no tuning uses them."""
+
+
+@dataclass
+class Case:
+    """A held-out reference, the prompt fitted with it, and another for zero-shot reuse."""
+
+    clip: Clip
+    prompt: str
+    other: str
+    seed: int
+
+
+def attributes(
+    backbone: str = "sprites-rope",
+    prompts: int = 100,
+    sheet: Path | None = None,
+    output: Path | None = None,
+) -> None:
+    """Share of unguided samples that show the captioned shape, colour and background.
+
+    Args:
+        backbone: which one.
+        prompts: how many random captions, one sample each.
+        sheet: PNG of the first ten samples.
+        output: JSON file of the result.
+    """
+    module = MotionTransfer(load_backbone(backbone), **preset(backbone))
+    counts = {"shape": 0, "color": 0, "background": 0, "all": 0}
+    generator = torch.Generator().manual_seed(HELD_OUT)
+    videos: list[torch.Tensor] = []
+    wrong: list[str] = []
+    started = time.monotonic()
+    for seed in range(prompts):
+        clip = sample_clip(generator)
+        video = sample(module, clip.caption, seed)
+        drawn = drawn_attributes(video)
+        right = {name: drawn[name] == getattr(clip, name) for name in drawn}
+        for name, is_right in right.items():
+            counts[name] += is_right
+        counts["all"] += all(right.values())
+        if not all(right.values()):
+            wrong.append(f"{clip.caption} -> {drawn}")
+        videos.append(video)
+    if sheet is not None:
+        contact_sheet(videos[:10]).save(sheet)
+    result: dict[str, Any] = {name: count / prompts for name, count in counts.items()}
+    result |= {"prompts": prompts, "seconds a sample": (time.monotonic() - started) / prompts}
+    result["wrong"] = wrong
+    _report(result, output)
+
+
+def agreement(
+    backbone: str = "sprites-rope",
+    clips: int = 12,
+    methods: tuple[str, ...] = ("off", "injection", "latents", "values", "coordinates"),
+    options: dict[str, Any] | None = None,
+    first_seed: int = HELD_OUT + 1,
+    sheet: Path | None = None,
+    output: Path | None = None,
+) -> None:
+    """Motion agreement of generated and reference clips, with guidance by each method and with
+    zero-shot reuse of each on another prompt.
+
+    Args:
+        backbone: which one.
+        clips: how many held-out moving references.
+        methods: which to run.
+        options: arguments of `MotionTransfer` in place of the preset's.
+        first_seed: of the references.
+        sheet: PNG with the reference above each method's video, for the first clips.
+        output: JSON file of the result.
+    """
+    loaded = load_backbone(backbone)
+    scores: dict[str, list[dict[str, float]]] = {}
+    rows: list[torch.Tensor] = []
+    for case in cases(clips, first_seed):
+        reference = render([case.clip])[0]
+        results = dict(run(loaded, backbone, case, reference, methods, options or {}))
+        for name, (video, prompt, seconds) in results.items():
+            drawn = drawn_attributes(video)
+            named = caption(drawn["shape"], drawn["color"], drawn["background"])
+            scores.setdefault(name, []).append(
+                {
+                    "agreement": motion_agreement(video, reference),
+                    "path error": path_error(video, reference),
+                    "attributes": float(named == prompt),
+                    "seconds": seconds,
+                }
+            )
+        if len(rows) < 4 * (1 + len(results)):
+            rows += [reference, *(video for video, _, _ in results.values())]
+        print({name: round(values[-1]["agreement"], 2) for name, values in scores.items()})
+    if sheet is not None:
+        contact_sheet(rows).save(sheet)
+    result = {
+        name: {
+            measure: round(statistics.fmean(value[measure] for value in values), 3)
+            for measure in values[0]
+        }
+        | {"agreements": [round(value["agreement"], 3) for value in values]}
+        for name, values in scores.items()
+    }
+    _report(result, output)
+
+
+def run(
+    loaded, backbone: str, case: Case, reference: torch.Tensor, methods: tuple[str, ...], options
+) -> Iterator[tuple[str, tuple[torch.Tensor, str, float]]]:
+    """Each method's video of a case, with its prompt and its time."""
+    settings = preset(backbone) | options
+    with tempfile.TemporaryDirectory() as folder:
+        video = Path(folder) / "reference.mp4"
+        write_video(reference, video)
+        for method in methods:
+            started = time.monotonic()
+            if method in ("off", "injection"):
+                module = MotionTransfer(loaded, **settings)
+                module.encode_reference(reference)
+                module.injection = KVInjection() if method == "injection" else None
+                made = sample(module, case.prompt, case.seed)
+                yield method, (made, case.prompt, time.monotonic() - started)
+                continue
+            target = "latents" if method == "latents" else "positions"
+            chosen = {"target": target, "seed": case.seed}
+            if target == "positions":
+                chosen["parameterization"] = method
+            data = MotionDataModule(video=video, prompts=[case.prompt])
+            module = MotionTransfer(loaded, **settings | chosen)
+            trainer(folder).fit(module, data)
+            yield method, (module.videos[0], case.prompt, time.monotonic() - started)
+            started = time.monotonic()
+            data = MotionDataModule(
+                prompts=[case.other], embedding=Path(folder) / "motion.safetensors"
+            )
+            again = MotionTransfer(loaded, **settings | chosen)
+            made = trainer(folder).predict(again, data)[0]
+            yield f"{method}, reused", (made, case.other, time.monotonic() - started)
+
+
+def sample(module: MotionTransfer, prompt: str, seed: int) -> torch.Tensor:
+    """An unguided video; with the module's injection set, at the guided steps injected."""
+    size = module.backbone.default_size()
+    sampler = module.sampler(prompt, seed, module.backbone.latent_shape(*size))
+    first = 0
+    with torch.no_grad():
+        if module.injection is not None:
+            positions = module.backbone.positions(tuple(sampler.latents.shape))
+            first = module.guided_steps
+            for step in range(first):
+                module.denoise_guided(sampler, step, positions)
+        return module.decode(module.denoise_rest(sampler, first), size[0])
+
+
+def cases(count: int, first_seed: int) -> Iterator[Case]:
+    """Held-out references that move, each with two random prompts."""
+    for seed in range(first_seed, first_seed + count):
+        generator = torch.Generator().manual_seed(seed)
+        clip = sample_clip(generator)
+        while clip.motion == "still":
+            clip = sample_clip(generator)
+        prompts = []
+        for _ in range(2):
+            names = [
+                options[int(torch.randint(len(options), (), generator=generator))]
+                for options in (SHAPES, list(COLORS), list(BACKGROUNDS))
+            ]
+            prompts.append(caption(*names))
+        yield Case(clip, *prompts, seed=seed)
+
+
+def preset(backbone: str) -> dict[str, Any]:
+    """The arguments of `MotionTransfer` that a backbone's preset gives."""
+    model = yaml.safe_load(preset_path(backbone).read_text())["model"]
+    model.pop("backbone")
+    model.pop("objective")
+    rates = {name: tuple(pair) for name, pair in model.pop("learning_rates").items()}
+    return model | {"learning_rates": LearningRates(**rates)}
+
+
+def trainer(folder: str) -> Trainer:
+    return Trainer(
+        accelerator="cpu",
+        devices=1,
+        max_epochs=-1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=folder,
+        callbacks=[EmbeddingCheckpoint(), KVInjection()],
+    )
+
+
+def _report(result: dict[str, Any], output: Path | None) -> None:
+    text = json.dumps(result, indent=1)
+    print(text)
+    if output is not None:
+        output.write_text(text)
+
+
+if __name__ == "__main__":
+    auto_cli([attributes, agreement])
