@@ -1,6 +1,7 @@
 """Put a motion embedding into the calls of an ordinary diffusers pipeline."""
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -41,14 +42,20 @@ def applied_to(embedding: MotionEmbedding, pipeline: CogVideoXPipeline) -> Itera
         install(transformer)  # separate query and key tables need our attention
     applied = _Applied(embedding, pipeline, transformer.forward, scheduler.step)
     try:
-        transformer.forward = applied.forward
-        scheduler.step = applied.step
+        # Wrapped, for the pipeline looks at the signature to see whether to pass its generator.
+        transformer.forward = _like(transformer.forward, applied.forward)
+        scheduler.step = _like(scheduler.step, applied.step)
         yield
     finally:
         _restore(transformer, "forward", own_forward)
         _restore(scheduler, "step", own_step)
         for block, processor in zip(transformer.transformer_blocks, own_processors, strict=True):
             block.attn1.processor = processor
+
+
+def _like(own: Callable, method: Callable) -> Callable:
+    """`method` with the signature of `own` (a bound method takes no attributes itself)."""
+    return functools.wraps(own)(functools.partial(method))
 
 
 def _restore(owner: Any, name: str, own: Any) -> None:

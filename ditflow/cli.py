@@ -52,9 +52,7 @@ class RunConfig(SaveConfigCallback):
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         path = Path(trainer.default_root_dir) / self.config_filename
-        self.parser.save(
-            self.config, path, overwrite=self.overwrite, multifile=self.multifile
-        )
+        self.parser.save(self.config, path, overwrite=self.overwrite, multifile=self.multifile)
 
 
 class MotionCLI(LightningCLI):
@@ -105,6 +103,8 @@ class MotionCLI(LightningCLI):
         root = Path(config["default_root_dir"])
         if config["logger"] in (None, True):
             kwargs["logger"] = TensorBoardLogger(root, name="", version="tensorboard")
+        if config["accelerator"] == "auto" and self.model.device.type == "cpu":
+            kwargs["accelerator"] = "cpu"
         self.writer = VideoWriter()
         callbacks = [EmbeddingCheckpoint(), self.writer, GuidedProgressBar()]
         if config["enable_checkpointing"] is not False:

@@ -99,7 +99,9 @@ class MotionEmbedding:
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.partial")
-        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.tensors.items()}
+        tensors = {
+            name: tensor.detach().cpu().contiguous() for name, tensor in self.tensors.items()
+        }
         try:
             save_file(tensors, partial, metadata={"ditflow": json.dumps(asdict(self.header))})
             partial.replace(path)
@@ -116,7 +118,8 @@ class MotionEmbedding:
         header = read_header(path)
         try:
             with safe_open(path, framework="pt") as file:
-                tensors = {name: file.get_tensor(name) for name in file.keys()}
+                names = file.keys()
+                tensors = {name: file.get_tensor(name) for name in names}
         except SafetensorError as error:
             raise _unreadable(path) from error
         needed = "latents" if header.target == "latents" else "positions"

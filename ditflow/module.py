@@ -218,9 +218,7 @@ class MotionTransfer(LightningModule):
                 f"(timestep {int(item.timestep)}); lower learning_rate={self.rates[0]:g}, "
                 "or use dtype=float32."
             )
-        self.last_outputs = BlockOutputs(
-            outputs.query.detach(), outputs.key.detach(), outputs.grid
-        )
+        self.last_outputs = BlockOutputs(outputs.query.detach(), outputs.key.detach(), outputs.grid)
         self.log("loss", loss.detach(), prog_bar=True, on_step=True, on_epoch=False)
         return loss
 

@@ -47,9 +47,7 @@ class AttentionMotionFlow(Objective):
         return self._flow(outputs, hard=True)
 
     def loss(self, outputs: BlockOutputs, reference: torch.Tensor) -> torch.Tensor:
-        return flow_loss(
-            self._flow(outputs, hard=False), reference, moving_only=self.moving_only
-        )
+        return flow_loss(self._flow(outputs, hard=False), reference, moving_only=self.moving_only)
 
     def is_static(self, reference: torch.Tensor) -> bool:
         """Whether no patch of a reference moves, so that `moving_only` has nothing to choose."""

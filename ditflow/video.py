@@ -98,9 +98,19 @@ def _read_file(path: Path, frames: FrameRange) -> np.ndarray:
     if available == 0:
         raise unreadable
     try:
-        return reader.get_batch(frames.indices(available, path)).asnumpy()
+        return np.stack([_frame(reader, index) for index in frames.indices(available, path)])
     except (decord.DECORDError, RuntimeError) as error:
         raise unreadable from error
+
+
+def _frame(reader, index: int) -> np.ndarray:
+    """One frame [height, width, 3]; decord takes the padding of some widths (48, 96) for a fourth
+    channel."""
+    frame = reader[index].asnumpy()
+    height, width, channels = frame.shape
+    if channels == 4:
+        frame = frame.reshape(height, width * 4)[:, : width * 3].reshape(height, width, 3)
+    return frame
 
 
 def fit_length(video: np.ndarray, num_frames: int | None, ratio: int, resample: bool) -> np.ndarray:

@@ -54,9 +54,15 @@ class MotionAttnProcessor:
         batch = tokens.size(0)
 
         def heads(projected: torch.Tensor) -> torch.Tensor:
-            return projected.view(batch, -1, attn.heads, projected.size(-1) // attn.heads).transpose(1, 2)
+            return projected.view(
+                batch, -1, attn.heads, projected.size(-1) // attn.heads
+            ).transpose(1, 2)
 
-        query, key, value = heads(attn.to_q(tokens)), heads(attn.to_k(tokens)), heads(attn.to_v(tokens))
+        query, key, value = (
+            heads(attn.to_q(tokens)),
+            heads(attn.to_k(tokens)),
+            heads(attn.to_v(tokens)),
+        )
         if attn.norm_q is not None:
             query = attn.norm_q(query)
         if attn.norm_k is not None:

@@ -90,7 +90,9 @@ class CogVideoXBackbone(Backbone):
                 f"{ratio}k+1 frames, k at least 1; use {nearest} or {nearest + ratio}."
             )
         # The stock pipeline also asks for multiples of 8.
-        multiple = max(8, self.pipeline.vae_scale_factor_spatial * self.transformer.config.patch_size)
+        multiple = max(
+            8, self.pipeline.vae_scale_factor_spatial * self.transformer.config.patch_size
+        )
         for option, value in (("height", height), ("width", width)):
             if value < multiple or value % multiple:
                 below = max(multiple, value // multiple * multiple)
@@ -133,7 +135,9 @@ class CogVideoXBackbone(Backbone):
     def decode_video(self, latents: torch.Tensor, num_frames: int) -> torch.Tensor:
         frames = (num_frames - 1) // self.pipeline.vae_scale_factor_temporal + 1
         latents = latents[:, self._padding(frames) :].to(self.device, self.pipeline.vae.dtype)
-        video = self.pipeline.decode_latents(latents)[0]
+        # Of an even count of latent frames the stock VAE decodes the first, which stands for one
+        # frame, to four: the last `num_frames` are those that keep time with the reference.
+        video = self.pipeline.decode_latents(latents)[0][:, -num_frames:]
         return (video.float() / 2 + 0.5).clamp(0, 1).transpose(0, 1).cpu()
 
     def positions(self, latent_shape: tuple[int, ...]) -> Positions:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from diffusers import CogVideoXPipeline
+from diffusers import CogVideoXDDIMScheduler, CogVideoXDPMScheduler, CogVideoXPipeline
 from diffusers.quantizers import PipelineQuantizationConfig
 
 from ditflow.backbones.cogvideox import CogVideoXBackbone
@@ -15,6 +15,7 @@ EMBEDDED = Path(__file__).parents[1] / "sprites" / "weights"
 
 Dtype = Literal["float32", "bfloat16", "float16"]
 Offload = Literal["none", "model", "group"]
+SchedulerName = Literal["own", "ddim", "dpm"]
 Quantization = Literal["none", "bitsandbytes-8bit", "bitsandbytes-4bit"]
 
 
@@ -27,6 +28,7 @@ def load_backbone(
     vae_tiling: bool = False,
     gradient_checkpointing: bool = False,
     quantization: Quantization = "none",
+    scheduler: SchedulerName = "own",
 ) -> CogVideoXBackbone:
     """Load a CogVideoX pipeline as a frozen backbone.
 
@@ -41,6 +43,8 @@ def load_backbone(
         vae_tiling: encode and decode in spatial tiles.
         gradient_checkpointing: compute blocks again in the backward pass, for less memory.
         quantization: load the transformer and text encoder in 8 or 4 bits.
+        scheduler: `ddim` (as the 2B samples) or `dpm` (as the 5B) with trailing spacing, from the
+            pipeline's own configuration; `own` keeps the pipeline's.
 
     Raises:
         DitflowError: a backbone that cannot be had, or options that do not go together.
@@ -49,6 +53,11 @@ def load_backbone(
     target = torch.device(_default_device() if device == "auto" else device)
     _check(target, dtype, offload, quantization)
     pipeline = _from_pretrained(name, getattr(torch, dtype), quantization, target)
+    if scheduler != "own":
+        kind = CogVideoXDDIMScheduler if scheduler == "ddim" else CogVideoXDPMScheduler
+        pipeline.scheduler = kind.from_config(
+            pipeline.scheduler.config, timestep_spacing="trailing"
+        )
     if vae_slicing:
         pipeline.vae.enable_slicing()
     if vae_tiling:
@@ -71,7 +80,9 @@ def _default_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _check(device: torch.device, dtype: Dtype, offload: Offload, quantization: Quantization) -> None:
+def _check(
+    device: torch.device, dtype: Dtype, offload: Offload, quantization: Quantization
+) -> None:
     """Refuse what cannot work, with the reason."""
     if device.type == "cuda" and not torch.cuda.is_available():
         raise DitflowError(f"device={device} is not available on this machine; use device=cpu.")
@@ -96,8 +107,7 @@ def _check(device: torch.device, dtype: Dtype, offload: Offload, quantization: Q
         )
     if importlib.util.find_spec("bitsandbytes") is None:
         raise DitflowError(
-            f"quantization={quantization} needs the package bitsandbytes: "
-            "pip install bitsandbytes."
+            f"quantization={quantization} needs the package bitsandbytes: pip install bitsandbytes."
         )
 
 

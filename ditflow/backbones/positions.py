@@ -107,9 +107,7 @@ def added_positions(
         embed.pos_embedding, embed.sample_height, embed.sample_width, embed.sample_frames = own
 
 
-def _sample_frames(
-    transformer: CogVideoXTransformer3DModel, latent_shape: tuple[int, ...]
-) -> int:
+def _sample_frames(transformer: CogVideoXTransformer3DModel, latent_shape: tuple[int, ...]) -> int:
     return (latent_shape[1] - 1) * transformer.config.temporal_compression_ratio + 1
 
 

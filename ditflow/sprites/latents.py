@@ -36,10 +36,7 @@ def encode_shards(
         generator = torch.Generator().manual_seed(seed * 1_000_003 + shard)
         clips = [sample_clip(generator) for _ in range(SHARD)]
         latents = torch.cat(
-            [
-                encode(vae, render(clips[i : i + batch_size]))
-                for i in range(0, SHARD, batch_size)
-            ]
+            [encode(vae, render(clips[i : i + batch_size])) for i in range(0, SHARD, batch_size)]
         )
         ids = tokenizer(
             [clip.caption for clip in clips],

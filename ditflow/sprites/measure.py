@@ -52,9 +52,7 @@ def attributes(video: torch.Tensor, frames: int = 7) -> dict[str, str]:
     video = video[torch.linspace(0, len(video) - 1, frames).round().long()]
     masks = sprite_masks(video)
     outside = ~torch.from_numpy(masks)[:, None].expand_as(video)
-    ground = torch.stack(
-        [video[:, c][outside[:, c]].median() for c in range(3)]
-    )
+    ground = torch.stack([video[:, c][outside[:, c]].median() for c in range(3)])
     background = min(BACKGROUNDS, key=lambda name: _distance(ground, BACKGROUNDS[name]))
     shapes, colors = [], []
     for frame, mask in zip(video, masks, strict=True):

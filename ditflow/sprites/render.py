@@ -32,7 +32,9 @@ def render(clips: Sequence[Clip], size: int = SIZE) -> torch.Tensor:
     sprite = torch.tensor([COLORS[clip.color] for clip in clips])[:, None, :, None, None]
     sprite = sprite - SHADING * v.clamp(-1, 1)[:, :, None]
     ground = torch.tensor([BACKGROUNDS[clip.background] for clip in clips])[:, None, :, None, None]
-    ground = ground + torch.stack([texture(clip.texture_seed, size) for clip in clips])[:, None, None]
+    ground = (
+        ground + torch.stack([texture(clip.texture_seed, size) for clip in clips])[:, None, None]
+    )
     return (coverage * sprite + (1 - coverage) * ground).clamp(0, 1)
 
 

@@ -98,7 +98,9 @@ class Recipe:
             transformer,
             build_text_encoder(len(tokenizer)),
             empty_ids=tokenizer(
-                "", padding="max_length", max_length=transformer.config.max_text_seq_length,
+                "",
+                padding="max_length",
+                max_length=transformer.config.max_text_seq_length,
                 return_tensors="pt",
             ).input_ids[0],
             epochs=epochs,

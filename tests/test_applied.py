@@ -1,0 +1,135 @@
+"""A motion embedding in an ordinary diffusers pipeline."""
+
+import pytest
+import torch
+from diffusers import CogVideoXDDIMScheduler, CogVideoXDPMScheduler, CogVideoXPipeline
+
+from ditflow import DitflowError, MotionEmbedding
+from ditflow.backbones.loading import EMBEDDED
+from tests.conftest import SPRITES
+from tests.test_motion_transfer import OTHER, TARGETS, fit, predict
+
+
+@pytest.fixture(scope="module", params=SPRITES)
+def stock(request):
+    pipeline = CogVideoXPipeline.from_pretrained(str(EMBEDDED / request.param), dtype=torch.float32)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def call(pipeline, embedding, **options):
+    settings = {
+        "num_inference_steps": 6,
+        "guidance_scale": 3.0,
+        "num_frames": embedding.header.num_frames,
+        "height": embedding.header.height,
+        "width": embedding.header.width,
+        "generator": torch.Generator().manual_seed(embedding.header.seed),
+        "max_sequence_length": pipeline.transformer.config.max_text_seq_length,
+        "output_type": "pt",
+    }
+    return pipeline(options.pop("prompt", OTHER), **settings | options).frames[0]
+
+
+@pytest.fixture(scope="module")
+def loaded(stock):
+    from ditflow import load_backbone
+
+    return load_backbone(
+        "sprites-rope" if stock.transformer.config.use_rotary_positional_embeddings else SPRITES[1]
+    )
+
+
+@pytest.mark.parametrize(("target", "parameterization", "separate"), TARGETS)
+def test_gives_exactly_what_predict_gives(
+    stock, loaded, tmp_path, reference_video, target, parameterization, separate
+):
+    fit(
+        loaded,
+        tmp_path,
+        reference_video,
+        target=target,
+        parameterization=parameterization,
+        separate_query_key=separate,
+        seed=4,
+        learning_rate=0.05,
+    )
+    embedding = MotionEmbedding.load(tmp_path / "motion.safetensors")
+    ours = predict(loaded, tmp_path, injection=False, seed=4)[0]
+    plain = call(stock, embedding)
+    with embedding.applied_to(stock) as pipeline:
+        first, second = call(pipeline, embedding), call(pipeline, embedding)
+    assert (first - ours).abs().max() == 0
+    assert (second - ours).abs().max() == 0
+    assert (first - plain).abs().max() > 0.01
+    assert (call(stock, embedding) - plain).abs().max() == 0
+
+
+def test_other_size_and_one_guided_step(stock, loaded, tmp_path, reference_video):
+    """At a size the positions were not built for, and with latents from the very first step."""
+    for target in ("latents", "positions"):
+        folder = tmp_path / target
+        data = {"num_frames": 13, "height": 48, "width": 80}
+        options = {"guided_share": 0.1, "learning_rate": 0.2}
+        fit(loaded, folder, reference_video, target=target, data=data, **options)
+        embedding = MotionEmbedding.load(folder / "motion.safetensors")
+        assert embedding.header.guided_steps == 1
+        ours = predict(loaded, folder, injection=False)[0]
+        with embedding.applied_to(stock) as pipeline:
+            theirs = call(pipeline, embedding)[-13:]
+        assert (theirs - ours).abs().max() == 0
+
+
+@pytest.fixture(scope="module")
+def embedding(loaded, tmp_path_factory, reference_video):
+    folder = tmp_path_factory.mktemp("embedding")
+    fit(loaded, folder, reference_video, target="positions")
+    return MotionEmbedding.load(folder / "motion.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_inference_steps": 7}, "num_inference_steps=6"),
+        ({"num_frames": 21}, "num_frames=25"),
+        ({"height": 48}, "height=64"),
+    ],
+)
+def test_another_call_is_refused(stock, embedding, options, message):
+    plain = call(stock, embedding)
+    with pytest.raises(DitflowError, match=message), embedding.applied_to(stock) as pipeline:
+        call(pipeline, embedding, **options)
+    assert (call(stock, embedding) - plain).abs().max() == 0
+
+
+def test_another_scheduler_is_refused(stock, embedding):
+    own = stock.scheduler
+    is_ddim = isinstance(own, CogVideoXDDIMScheduler)
+    other = CogVideoXDPMScheduler if is_ddim else CogVideoXDDIMScheduler
+    try:
+        stock.scheduler = other.from_config(own.config)
+        with pytest.raises(DitflowError, match="scheduler"), embedding.applied_to(stock):
+            call(stock, embedding)
+        stock.scheduler = own
+        with pytest.raises(DitflowError, match="exchanged"), embedding.applied_to(stock):
+            stock.scheduler = other.from_config(own.config)
+            call(stock, embedding)
+    finally:
+        stock.scheduler = own
+
+
+def test_another_model_is_refused(stock, embedding):
+    from tests.conftest import tiny_pipeline
+
+    pipeline = tiny_pipeline("5b")
+    with pytest.raises(DitflowError, match="fitted on sprites"), embedding.applied_to(pipeline):
+        pass
+
+
+def test_the_pipeline_is_itself_again_after_an_exception(stock, embedding):
+    plain = call(stock, embedding)
+    with pytest.raises(RuntimeError, match="mine"), embedding.applied_to(stock):
+        raise RuntimeError("mine")
+    assert "forward" not in stock.transformer.__dict__
+    assert "step" not in stock.scheduler.__dict__
+    assert (call(stock, embedding) - plain).abs().max() == 0

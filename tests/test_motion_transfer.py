@@ -1,0 +1,265 @@
+"""Fit and predict through Lightning, on the shipped pipelines, a few steps long."""
+
+import lightning
+import pytest
+import torch
+
+from ditflow import DitflowError, MotionDataModule, MotionEmbedding, MotionTransfer
+from ditflow.callbacks import EmbeddingCheckpoint, KVInjection
+from ditflow.objectives import AttentionMotionFlow
+from ditflow.targets import LearningRates
+
+PROMPT = "a blue square on a white background"
+OTHER = "a yellow circle on a navy background"
+FEW = {"num_inference_steps": 6, "guided_share": 0.5, "optimization_steps": 2, "block": 3}
+TARGETS = [
+    ("latents", "coordinates", False),
+    ("positions", "coordinates", False),
+    ("positions", "values", False),
+    ("positions", "values", True),
+]
+
+
+def make_trainer(folder, injection=True, callbacks=(), **options):
+    return lightning.Trainer(
+        accelerator="cpu",
+        max_epochs=-1,
+        logger=False,
+        enable_checkpointing=options.pop("enable_checkpointing", False),
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=folder,
+        callbacks=[EmbeddingCheckpoint(), KVInjection(enabled=injection), *callbacks],
+        **options,
+    )
+
+
+def fit(backbone, folder, video, prompts=(PROMPT,), injection=True, data=None, **options):
+    module = MotionTransfer(backbone, **FEW | options)
+    data = MotionDataModule(video=video, prompts=list(prompts), **data or {})
+    make_trainer(folder, injection).fit(module, data)
+    return module
+
+
+def predict(backbone, folder, prompts=(OTHER,), injection=True, seeds=None, **options):
+    embedding = MotionEmbedding.load(folder / "motion.safetensors")
+    settings = FEW | {"separate_query_key": embedding.header.model["separate_query_key"]}
+    settings |= {
+        "target": embedding.header.target,
+        "parameterization": embedding.header.parameterization,
+    }
+    module = MotionTransfer(backbone, **settings | options)
+    data = MotionDataModule(
+        prompts=list(prompts), embedding=folder / "motion.safetensors", seeds=seeds
+    )
+    return make_trainer(folder, injection).predict(module, data)
+
+
+@pytest.mark.parametrize(("target", "parameterization", "separate"), TARGETS)
+def test_fit_lowers_the_loss_and_predict_repeats_the_fit(
+    sprites, tmp_path, reference_video, target, parameterization, separate
+):
+    losses = []
+    original = AttentionMotionFlow.loss
+
+    class Recorded(AttentionMotionFlow):
+        def loss(self, outputs, reference):
+            value = original(self, outputs, reference)
+            losses.append(value.item())
+            return value
+
+    module = fit(
+        sprites,
+        tmp_path,
+        reference_video,
+        target=target,
+        parameterization=parameterization,
+        separate_query_key=separate,
+        objective=Recorded(),
+        learning_rates=LearningRates((0.05, 0.05), (0.05, 0.05), (0.1, 0.1)),
+        optimization_steps=3,
+    )
+    assert len(losses) == 3 * 3
+    for step in range(3):
+        assert losses[3 * step + 2] < losses[3 * step]
+    video = module.videos[0]
+    assert video.shape == (25, 3, 64, 64)
+    assert video.isfinite().all()
+    # The same prompt and seed again, with no optimisation, gives the fit's own video: but for
+    # half-precision storage of values and of the reference's latents.
+    again = predict(sprites, tmp_path, prompts=[PROMPT])[0]
+    assert (again - video).abs().mean() < 2e-3
+    other = predict(sprites, tmp_path)[0]
+    assert (other - video).abs().mean() > 1e-3
+
+
+def test_predict_without_injection_equals_the_fit_to_the_bit(sprites, tmp_path, reference_video):
+    for target in ("latents", "positions"):
+        folder = tmp_path / target
+        module = fit(sprites, folder, reference_video, target=target, injection=False)
+        again = predict(sprites, folder, prompts=[PROMPT], injection=False)[0]
+        tolerance = 0 if target == "latents" else 1e-5  # differences are stored, not positions
+        assert (again - module.videos[0]).abs().max() <= tolerance
+
+
+def test_a_seed_repeats_to_the_bit(rope, tmp_path, reference_video):
+    first, second = (
+        fit(rope, tmp_path / name, reference_video, seed=7).videos[0] for name in ("a", "b")
+    )
+    other = fit(rope, tmp_path / "c", reference_video, seed=8).videos[0]
+    assert (first - second).abs().max() == 0
+    assert (first - other).abs().max() > 0.01
+
+
+def test_injection_changes_the_video_and_is_gone_after(rope, tmp_path, reference_video):
+    without = fit(rope, tmp_path, reference_video, injection=False).videos[0]
+    module = fit(rope, tmp_path, reference_video, injection=True)
+    assert (module.videos[0] - without).abs().max() > 0.01
+    assert module.injection is None
+    controls = [block.attn1.processor.control for block in rope.transformer.transformer_blocks]
+    assert all(control.replacement is None and not control.stop for control in controls)
+
+
+def test_several_prompts_take_the_mean_step(rope, tmp_path, reference_video):
+    """One Adam step over two prompts equals one over their mean gradient."""
+    options = {"num_inference_steps": 2, "guided_share": 0.5, "optimization_steps": 1}
+    options |= {"target": "positions", "parameterization": "coordinates", "block": 3}
+    rates = LearningRates(coordinates=(0.1, 0.1))
+    gradients = {}
+
+    class Gradients(lightning.Callback):
+        def on_before_optimizer_step(self, trainer, module, optimizer):
+            gradients[len(module.samplers), gradients.get("run")] = module.parameter.grad.clone()
+
+    def run(name, prompts):
+        gradients["run"] = name
+        module = MotionTransfer(rope, learning_rates=rates, **options)
+        data = MotionDataModule(video=reference_video, prompts=prompts)
+        make_trainer(tmp_path / name, callbacks=[Gradients()]).fit(module, data)
+        return module
+
+    module = run("both", [PROMPT, OTHER])
+    run("first", [PROMPT])
+    run("second", [OTHER])
+    mean = (gradients[1, "first"] + gradients[1, "second"]) / 2
+    torch.testing.assert_close(gradients[2, "both"], mean, atol=1e-7, rtol=1e-4)
+    assert len(module.videos) == 2
+    embedding = MotionEmbedding.load(tmp_path / "both" / "motion.safetensors")
+    assert embedding.header.prompts == (PROMPT, OTHER)
+    assert embedding.tensors["positions"].shape == (1, 448, 3)
+
+
+def test_schedule_of_rates_and_fresh_adam(rope, tmp_path, reference_video):
+    seen = []
+
+    class Watch(lightning.Callback):
+        def on_before_optimizer_step(self, trainer, module, optimizer):
+            state = optimizer.state.get(module.parameter, {})
+            steps = int(state.get("step", 0))
+            seen.append((trainer.current_epoch, steps, optimizer.param_groups[0]["lr"]))
+
+    module = MotionTransfer(
+        rope, learning_rates=LearningRates(latents=(0.02, 0.01)), **FEW | {"guided_share": 0.5}
+    )
+    data = MotionDataModule(video=reference_video, prompts=[PROMPT])
+    make_trainer(tmp_path, callbacks=[Watch()]).fit(module, data)
+    assert [(epoch, step) for epoch, step, _ in seen] == [
+        (0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1),
+    ]  # fmt: skip
+    rates = [rate for _, step, rate in seen if step == 0]
+    assert rates == pytest.approx([0.02, 0.015, 0.01])
+
+
+def test_static_reference_is_no_nan(rope, tmp_path, caplog):
+    from tests.conftest import straight_clip
+
+    from ditflow.sprites.render import render
+    from ditflow.video import write_video
+
+    still = render([straight_clip()])[0][:1].expand(25, -1, -1, -1)
+    write_video(still, tmp_path / "still.mp4")
+    module = fit(rope, tmp_path, tmp_path / "still.mp4")
+    assert module.videos[0].isfinite().all()
+
+
+def test_resuming_gives_the_same_video(rope, tmp_path, reference_video):
+    whole = fit(rope, tmp_path / "whole", reference_video).videos[0]
+
+    class Interrupt(lightning.Callback):
+        def on_train_epoch_start(self, trainer, module):
+            if trainer.current_epoch == 2:
+                raise RuntimeError("power cut")
+
+    def attempt(callbacks, checkpoint):
+        keep = lightning.pytorch.callbacks.ModelCheckpoint(
+            tmp_path / "checkpoints", "last", enable_version_counter=False
+        )
+        module = MotionTransfer(rope, **FEW)
+        data = MotionDataModule(video=reference_video, prompts=[PROMPT])
+        trainer = make_trainer(
+            tmp_path / "cut", callbacks=[keep, *callbacks], enable_checkpointing=True
+        )
+        trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
+        return module
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        attempt([Interrupt()], None)
+    kept = MotionEmbedding.load(tmp_path / "cut" / "motion.safetensors")
+    assert kept.header.guided_steps == 2
+    last = tmp_path / "checkpoints" / "last.ckpt"
+    assert (attempt([], last).videos[0] - whole).abs().max() == 0
+    # Again from the checkpoint after the last guided step: only the rest is left.
+    assert (attempt([], last).videos[0] - whole).abs().max() == 0
+    assert MotionEmbedding.load(tmp_path / "cut" / "motion.safetensors").header.guided_steps == 3
+
+
+def test_nan_stops_with_the_step_and_keeps_what_was_finished(rope, tmp_path, reference_video):
+    class Poison(lightning.Callback):
+        def on_train_batch_start(self, trainer, module, batch, batch_idx):
+            if trainer.current_epoch == 2:
+                module.parameter.data.fill_(float("nan"))
+
+    module = MotionTransfer(rope, **FEW)
+    data = MotionDataModule(video=reference_video, prompts=[PROMPT])
+    with pytest.raises(DitflowError, match="guided step 3 of 3.*learning_rate"):
+        make_trainer(tmp_path, callbacks=[Poison()]).fit(module, data)
+    embedding = MotionEmbedding.load(tmp_path / "motion.safetensors")
+    assert embedding.header.guided_steps == 2
+    assert all(tensor.isfinite().all() for tensor in embedding.tensors.values())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"block": 8}, "block=8.*0 to 7"),
+        ({"block": -1}, "block=-1"),
+        ({"learning_rate": -0.1}, "learning_rate=-0.1"),
+        ({"guided_share": 0.0}, "guided_share"),
+        ({"guided_share": 1.5}, "guided_share"),
+        ({"optimization_steps": 0}, "optimization_steps"),
+        ({"num_inference_steps": 0}, "num_inference_steps"),
+    ],
+)
+def test_options_out_of_range(rope, options, message):
+    with pytest.raises(DitflowError, match=message):
+        MotionTransfer(rope, **options)
+
+
+def test_rates_must_be_positive():
+    with pytest.raises(DitflowError, match="coordinates=-1"):
+        LearningRates(coordinates=(-1, 0.1))
+
+
+def test_embedding_of_another_schedule_is_refused(rope, tmp_path, reference_video):
+    fit(rope, tmp_path, reference_video)
+    with pytest.raises(DitflowError, match="6 steps.*7 of"):
+        predict(rope, tmp_path, num_inference_steps=7)
+
+
+def test_smaller_video_of_another_length(sprites, tmp_path, reference_video):
+    data = {"num_frames": 14, "height": 48, "width": 80, "store_reference": False}
+    module = fit(sprites, tmp_path, reference_video, target="positions", data=data)
+    assert module.videos[0].shape == (13, 3, 48, 80)
+    embedding = MotionEmbedding.load(tmp_path / "motion.safetensors")
+    assert "reference_latents" not in embedding.tensors
+    assert predict(sprites, tmp_path)[0].shape == (13, 3, 48, 80)
