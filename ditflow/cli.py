@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import diffusers
 import transformers
 from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
 
@@ -107,6 +107,8 @@ class MotionCLI(LightningCLI):
             kwargs["accelerator"] = "cpu"
         self.writer = VideoWriter()
         callbacks = [EmbeddingCheckpoint(), self.writer, GuidedProgressBar()]
+        if self.subcommand == "fit" and config["logger"] is not False:
+            callbacks.append(LearningRateMonitor())
         if config["enable_checkpointing"] is not False:
             callbacks.append(
                 ModelCheckpoint(root / "checkpoints", "last", enable_version_counter=False)
@@ -184,6 +186,7 @@ def _quieten() -> None:
         ".*Checkpoint directory .* exists.*",
         ".*isinstance\\(treespec, LeafSpec\\).*",
         ".*instantiate_classes.*",
+        ".*infer the batch indices.*",
     ):
         warnings.filterwarnings("ignore", message=message)
 

@@ -82,10 +82,20 @@ class MotionAttnProcessor:
             control.query, control.key = query[:, :, text:], key[:, :, text:]
         if control.stop:
             raise BlockReached
-        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=attention_mask)
+        attended = self.attend(query, key, value, attention_mask)
         attended = attended.transpose(1, 2).reshape(batch, -1, attn.heads * value.size(-1))
         attended = attn.to_out[1](attn.to_out[0](attended))
         return attended[:, text:], attended[:, :text]
+
+
+    def attend(
+        self,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        mask: torch.Tensor | None,
+    ) -> torch.Tensor:
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
 
 
 def _rotate(tokens: torch.Tensor, table: tuple[torch.Tensor, ...], text: int) -> torch.Tensor:

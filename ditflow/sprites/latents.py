@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerBase
 from ditflow.sprites.models import MAX_TEXT_TOKENS
 from ditflow.sprites.render import render
 from ditflow.sprites.train_vae import STEPS_PER_EPOCH
-from ditflow.sprites.world import sample_clip
+from ditflow.sprites.world import Clip, sample_clip
 
 SHARD = 512
 
@@ -33,8 +33,7 @@ def encode_shards(
         path = folder / f"{shard:03d}.safetensors"
         if path.exists():
             continue
-        generator = torch.Generator().manual_seed(seed * 1_000_003 + shard)
-        clips = [sample_clip(generator) for _ in range(SHARD)]
+        clips = shard_clips(shard, seed)
         latents = torch.cat(
             [encode(vae, render(clips[i : i + batch_size])) for i in range(0, SHARD, batch_size)]
         )
@@ -49,6 +48,29 @@ def encode_shards(
         partial.rename(path)
 
 
+def shard_clips(shard: int, seed: int) -> list[Clip]:
+    """The clips of a shard, the same every time."""
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + shard)
+    return [sample_clip(generator) for _ in range(SHARD)]
+
+
+def sprite_places(paths: torch.Tensor, radii: torch.Tensor, size: int) -> torch.Tensor:
+    """Where sprites pass in each latent frame: [B, F, size, size] of 0 and 1.
+
+    Args:
+        paths: [B, T, 2] centres (column, row) in widths.
+        radii: [B] in widths.
+        size: of the latents.
+    """
+    axis = (torch.arange(size) + 0.5) / size
+    u = axis[None, None, None, :] - paths[:, :, 0, None, None]
+    v = axis[None, None, :, None] - paths[:, :, 1, None, None]
+    near = torch.hypot(u, v) < radii[:, None, None, None] * 1.2
+    # The first latent frame stands for one frame, each other for four.
+    first, others = near[:, :1], near[:, 1:].unflatten(1, (-1, 4)).any(2)
+    return torch.cat([first, others], dim=1).float()
+
+
 def encode(vae: AutoencoderKLCogVideoX, video: torch.Tensor) -> torch.Tensor:
     """Frames [B, T, 3, H, W] in [0, 1] to scaled latents [B, F, C, h, w] (posterior means)."""
     with torch.autocast(vae.device.type, torch.bfloat16):
@@ -57,27 +79,40 @@ def encode(vae: AutoencoderKLCogVideoX, video: torch.Tensor) -> torch.Tensor:
 
 
 class LatentBatches(IterableDataset):
-    """One epoch of random batches: latents [B, F, C, h, w] and token ids [B, L]."""
+    """One epoch of random batches: latents [B, F, C, h, w], token ids [B, L] and where the sprite
+    is [B, F, h, w]."""
 
-    def __init__(self, latents: torch.Tensor, ids: torch.Tensor, seed: int, batch_size: int):
-        self.latents, self.ids, self.seed, self.batch_size = latents, ids, seed, batch_size
+    def __init__(self, clips: "LatentClips", seed: int):
+        self.clips, self.seed = clips, seed
 
     def __iter__(self):
-        generator = torch.Generator().manual_seed(self.seed)
+        clips, generator = self.clips, torch.Generator().manual_seed(self.seed)
         for _ in range(STEPS_PER_EPOCH):
-            rows = torch.randint(len(self.latents), (self.batch_size,), generator=generator)
-            yield self.latents[rows].float(), self.ids[rows].long()
+            rows = torch.randint(len(clips.latents), (clips.batch_size,), generator=generator)
+            latents = clips.latents[rows].float()
+            places = sprite_places(clips.paths[rows], clips.radii[rows], latents.shape[-1])
+            yield latents, clips.ids[rows].long(), places
 
 
 class LatentClips(LightningDataModule):
+    """The encoded clips of a folder, in memory.
+
+    Args:
+        folder: of `encode_shards`.
+        seed: that the shards were made with, and of the batches.
+        batch_size: clips a step.
+    """
+
     def __init__(self, folder: Path, seed: int, batch_size: int = 12):
         super().__init__()
-        shards = [load_file(path) for path in sorted(folder.glob("*.safetensors"))]
-        self.latents = torch.cat([shard["latents"] for shard in shards])
-        self.ids = torch.cat([shard["ids"] for shard in shards])
+        shards = {int(path.stem): load_file(path) for path in sorted(folder.glob("*.safetensors"))}
+        self.latents = torch.cat([shard["latents"] for shard in shards.values()])
+        self.ids = torch.cat([shard["ids"] for shard in shards.values()])
+        clips = [clip for shard in shards for clip in shard_clips(shard, seed)]
+        self.paths = torch.tensor([clip.path for clip in clips])
+        self.radii = torch.tensor([clip.radius for clip in clips])
         self.seed, self.batch_size = seed, batch_size
 
     def train_dataloader(self) -> DataLoader:
         seed = self.seed * 1_000_003 + self.trainer.current_epoch
-        batches = LatentBatches(self.latents, self.ids, seed, self.batch_size)
-        return DataLoader(batches, batch_size=None)
+        return DataLoader(LatentBatches(self, seed), batch_size=None)

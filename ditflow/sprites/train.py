@@ -56,7 +56,7 @@ class Recipe:
         vae = self._trained_vae()
         encode_shards(vae, build_tokenizer(), self.work / "latents", count, self.seed)
 
-    def rope(self, epochs: int = 36, learning_rate: float = 1.5e-3) -> None:
+    def rope(self, epochs: int = 56, learning_rate: float = 1.5e-3) -> None:
         """Train the rotary transformer together with the text encoder."""
         module = self._module(rotary=True, epochs=epochs, learning_rate=learning_rate)
         self._train(module, "rope")

@@ -1,0 +1,284 @@
+"""The command line as a user types it: what it writes, and what it says when it cannot."""
+
+import json
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import save_file
+
+from ditflow import MotionEmbedding
+from ditflow.callbacks.video_writer import slug
+from ditflow.cli import main
+from ditflow.options import SHORT, expand, preset_folder, preset_path
+from ditflow.video import read_video
+from tests.test_video import write_audio
+
+PRESETS = sorted(path.stem for path in preset_folder().glob("*.yaml"))
+QUICK = ["--steps", "6", "--model.guided_share", "0.4", "--model.optimization_steps", "1"]
+PROMPT = "a blue square on a white background"
+
+
+def printed_config(capsys, *args):
+    with pytest.raises(SystemExit) as exited:
+        main([*args, "--print_config"])
+    assert exited.value.code == 0
+    return yaml.safe_load(capsys.readouterr().out)
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory, reference_video) -> Path:
+    folder = tmp_path_factory.mktemp("fit") / "run"
+    status = main(
+        [
+            *("fit", "--video", str(reference_video), "--prompt", PROMPT, "--output", str(folder)),
+            *("--target", "positions", *QUICK),
+        ]
+    )
+    assert status == 0
+    return folder
+
+
+def test_fit_writes_one_folder(fitted):
+    names = {path.name for path in fitted.iterdir()}
+    assert names == {
+        "motion.safetensors",
+        "video.mp4",
+        "reference.mp4",
+        "comparison.mp4",
+        "config.yaml",
+        "tensorboard",
+        "checkpoints",
+    }
+    assert read_video(fitted / "comparison.mp4").shape == (25, 64, 64 * 2 + 4, 3)
+    assert [path.name for path in (fitted / "checkpoints").iterdir()] == ["last.ckpt"]
+    header = MotionEmbedding.load(fitted / "motion.safetensors").header
+    assert (header.target, header.parameterization) == ("positions", "coordinates")
+    assert header.reference == "reference.mp4"
+
+
+def test_tensorboard_has_losses_rates_flows_and_videos(fitted):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(fitted / "tensorboard"))
+    events.Reload()
+    tags = events.Tags()
+    assert "loss" in tags["scalars"]
+    assert len(events.Scalars("loss")) == 2  # one a step of two guided steps
+    assert any(tag.startswith("lr") for tag in tags["scalars"])
+    assert {"flow/reference", "flow/generation", "video/reference", f"video/{PROMPT}"} <= set(
+        tags["images"]
+    )
+    assert len(events.Images("flow/generation")) == 2
+
+
+def test_predict_names_a_file_a_prompt_and_seed(fitted, tmp_path, capsys):
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text("a pink cross on a teal background\n\n")
+    status = main(
+        [
+            *("predict", "--embedding", str(fitted / "motion.safetensors")),
+            *("--prompts", "a yellow circle on a navy background", "--prompts-file", str(prompts)),
+            *("--seeds", "0", "1", "--output", str(tmp_path / "out")),
+        ]
+    )
+    assert status == 0
+    names = sorted(path.name for path in (tmp_path / "out").glob("*.mp4"))
+    assert names == [
+        "a-pink-cross-on-a-teal-background-seed0.mp4",
+        "a-pink-cross-on-a-teal-background-seed1.mp4",
+        "a-yellow-circle-on-a-navy-background-seed0.mp4",
+        "a-yellow-circle-on-a-navy-background-seed1.mp4",
+        "comparison.mp4",
+    ]
+    out = capsys.readouterr().out
+    assert all(name in out for name in names)
+
+
+def test_inspect_shows_what_is_in_it(fitted, capsys):
+    assert main(["inspect", str(fitted / "motion.safetensors")]) == 0
+    out = capsys.readouterr().out
+    for expected in ("sprites-rope", "positions (coordinates)", "2 x 448 x 3", PROMPT, "seed"):
+        assert expected in out
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("run", [None, "fit.yaml"])
+def test_every_preset_parses_with_every_config(preset, run, capsys):
+    stacked = [] if run is None else ["--config", f"configs/{run}"]
+    config = printed_config(capsys, "fit", *stacked, "--config", preset)
+    stored = yaml.safe_load(preset_path(preset).read_text())
+    assert config["model"]["block"] == stored["model"]["block"]
+    assert config["model"]["learning_rates"] == stored["model"]["learning_rates"]
+    assert config["model"]["target"] == "latents"
+
+
+def test_predict_config_parses(capsys):
+    assert printed_config(capsys, "predict", "--config", "configs/predict.yaml")["trainer"]
+
+
+def test_without_a_preset_the_default_is_taken(capsys):
+    config = printed_config(capsys, "fit")
+    assert config["model"]["backbone"]["init_args"]["name"] == "sprites-rope"
+
+
+VALUES = {
+    "--video": "ref.mp4", "--start-frame": 3, "--num-frames": 9, "--stride": 2, "--height": 48,
+    "--width": 80, "--fps": 12.0, "--embedding": "m.safetensors", "--prompt": ["a b"],
+    "--prompts": ["a b", "c"], "--prompts-file": "p.txt", "--seeds": [1, 2], "--seed": 5,
+    "--backbone": "sprites-sincos", "--dtype": "bfloat16", "--device": "cpu",
+    "--offload": "group", "--target": "positions", "--parameterization": "values", "--block": 2,
+    "--learning-rate": 0.5, "--steps": 7, "--guidance-scale": 4.5, "--negative-prompt": "n",
+    "--injection": False, "--resume": "last.ckpt", "--output": "out",
+}  # fmt: skip
+
+
+def at(config, name):
+    value = config
+    for part in name.removeprefix("--").split("."):
+        value = value["init_args"] if part not in value and "init_args" in value else value
+        value = value[part]
+    return value
+
+
+@pytest.mark.parametrize("short", SHORT)
+def test_short_long_and_config_file_forms_agree(short, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    full, value = SHORT[short], VALUES[short]
+    words = [str(v) for v in value] if isinstance(value, list) else [str(value)]
+    with_short = printed_config(capsys, "fit", short, *words)
+    long_value = json.dumps(value) if isinstance(value, list) else str(value)
+    with_long = printed_config(capsys, "fit", full, long_value)
+    nested = value
+    for part in reversed(full.removeprefix("--").split(".")):
+        nested = {part: nested}
+    if short in ("--backbone", "--dtype", "--device", "--offload"):
+        inner = {full.rsplit(".", 1)[1]: value}
+        loader = {"class_path": "ditflow.load_backbone", "init_args": inner}
+        nested = {"model": {"backbone": loader}}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(nested))
+    with_file = printed_config(capsys, "fit", "--config", "sprites-rope", "--config", "mine.yaml")
+    for config in (with_short, with_long, with_file):
+        assert at(config, full) == value
+
+
+def test_a_wheel_carries_presets_configs_and_weights():
+    build = pytest.importorskip("tomllib").loads(Path("pyproject.toml").read_text())["tool"]["hatch"]
+    wheel = build["build"]["targets"]["wheel"]
+    assert wheel["force-include"] == {"presets": "ditflow/presets", "configs": "ditflow/configs"}
+    assert wheel["packages"] == ["ditflow"]
+
+
+def fails(capsys, *args) -> str:
+    """Run a command that must fail; returns the one line it says."""
+    assert main(list(args)) == 2
+    captured = capsys.readouterr()
+    lines = captured.err.strip().splitlines()
+    errors = [line for line in lines if line.startswith("ditflow: error: ")]
+    assert len(errors) == 1
+    assert "Traceback" not in captured.err
+    return errors[0]
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        (["--config", "sprites-bent"], "config=sprites-bent"),
+        (["--block", "8"], "block=8"),
+        (["--height", "60"], "height=60"),
+        (["--learning-rate", "-1"], "learning_rate=-1"),
+        (["--model.learning_rates.latents", "[-1, 1]"], "latents=-1"),
+        (["--start-frame", "99"], "start_frame=99"),
+        (["--stride", "0"], "stride=0"),
+        (["--backbone", "nobody/nothing"], "nobody/nothing"),
+        (["--target", "weights"], "target"),
+        (["--model.tagret", "latents"], "tagret"),
+        (["--prompts"], "prompts is empty"),
+        (["--offload", "model"], "offload=model"),
+        (["--dtype", "float16"], "dtype=float16"),
+        (["--output", "/dev/null/out"], "output=/dev/null/out"),
+    ],
+)
+def test_bad_options_of_fit(args, expected, reference_video, tmp_path, capsys):
+    given = ["--video", str(reference_video), "--output", str(tmp_path / "out")]
+    if "--prompts" not in args:
+        given += ["--prompt", PROMPT]
+    assert expected in fails(capsys, "fit", *given, *QUICK, *args)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty", "audio", "text", "not given"])
+def test_bad_video(kind, tmp_path, capsys):
+    path = tmp_path / "ref.mp4"
+    if kind == "empty":
+        path.touch()
+    elif kind == "audio":
+        write_audio(path)
+    elif kind == "text":
+        path.write_text("no video")
+    video = [] if kind == "not given" else ["--video", str(path)]
+    out = tmp_path / "out"
+    assert "video" in fails(capsys, "fit", *video, "--prompt", PROMPT, "--output", str(out))
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("kind", ["missing", "truncated", "foreign", "pickle", "later format"])
+@pytest.mark.parametrize("command", ["predict", "inspect"])
+def test_bad_embedding(kind, command, fitted, tmp_path, capsys):
+    path = tmp_path / "motion.safetensors"
+    whole = (fitted / "motion.safetensors").read_bytes()
+    if kind == "truncated":
+        path.write_bytes(whole[: len(whole) // 2])
+    elif kind == "foreign":
+        save_file({"weight": torch.zeros(2)}, path)
+    elif kind == "pickle":
+        path.write_bytes(pickle.dumps({"positions": [1, 2]}))
+    elif kind == "later format":
+        save_file({"x": torch.zeros(1)}, path, metadata={"ditflow": '{"format_version": 99}'})
+    out = tmp_path / "out"
+    args = [str(path)]
+    if command == "predict":
+        args = ["--embedding", str(path), "--prompts", PROMPT, "--output", str(out)]
+    assert "embedding=" in fails(capsys, command, *args)
+    assert not out.exists()
+
+
+def test_embedding_for_another_backbone_names_both(fitted, tmp_path, capsys):
+    line = fails(
+        capsys,
+        *("predict", "--config", "sprites-sincos", "--prompts", PROMPT),
+        *("--embedding", str(fitted / "motion.safetensors"), "--output", str(tmp_path / "out")),
+    )
+    assert "sprites-rope" in line
+    assert "sprites-sincos" in line
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("args", [["dance"], ["inspect"], ["inspect", "a", "b"]])
+def test_bad_commands(args, capsys):
+    assert fails(capsys, *args)
+
+
+def test_prompts_with_nothing_in_them(fitted, tmp_path, capsys):
+    (tmp_path / "empty.txt").write_text("\n\n")
+    line = fails(
+        capsys,
+        *("predict", "--embedding", str(fitted / "motion.safetensors")),
+        *("--prompts-file", str(tmp_path / "empty.txt")),
+    )
+    assert "prompts is empty" in line
+
+
+def test_expand_leaves_other_options_alone():
+    args = ["fit", "--config", "sprites-rope", "--trainer.devices", "1", "--video=a.mp4"]
+    assert expand(args)[2:] == [str(preset_path("sprites-rope")), *args[3:5], "--data.video=a.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "name"),
+    [("A red circle!", "a-red-circle"), ("  ", "prompt"), ("x" * 99, "x" * 60), ("日本", "日本")],
+)
+def test_slug(prompt, name):
+    assert slug(prompt) == name
