@@ -9,6 +9,7 @@ import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 
+from ditflow.compatibility import check_fits
 from ditflow.embedding import MotionEmbedding
 from ditflow.errors import DitflowError
 from ditflow.video import FrameRange, fit_length, fit_size, read_video
@@ -108,7 +109,8 @@ class MotionDataModule(LightningDataModule):
             raise DitflowError("embedding is not given; use --embedding DIR/motion.safetensors.")
         if self.motion is None:
             motion = MotionEmbedding.load(self.embedding)
-            module.check_embedding(motion)
+            scheduler = type(module.backbone.scheduler).__name__
+            check_fits(motion.header, module.backbone, scheduler, module.timesteps())
             self.motion = motion
         return self.motion
 

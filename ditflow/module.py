@@ -182,6 +182,12 @@ class MotionTransfer(LightningModule):
     def sampler(self, prompt: str, seed: int, latent_shape: tuple[int, ...]) -> Sampler:
         return Sampler(self.backbone, self.sampler_options, prompt, seed, latent_shape)
 
+    def timesteps(self) -> tuple[int, ...]:
+        """Of all denoising steps, from noise to video."""
+        scheduler = type(self.backbone.scheduler).from_config(self.backbone.scheduler.config)
+        scheduler.set_timesteps(self.sampler_options.num_steps)
+        return tuple(scheduler.timesteps.tolist())
+
     def initial_positions(self, latent_shape: tuple[int, ...]) -> torch.Tensor:
         """The parameter that stands for the stock ρ."""
         return initial_parameter(
@@ -332,30 +338,6 @@ class MotionTransfer(LightningModule):
         self.finished = [tensor.to(self.device) for tensor in checkpoint["finished"]]
         previous = checkpoint["previous_predictions"]
         self.previous_predictions = None if previous is None else previous.to(self.device)
-
-    def check_embedding(self, embedding: MotionEmbedding) -> None:
-        """Refuse an embedding of another backbone or another schedule, naming both sides."""
-        header, backbone = embedding.header, self.backbone
-        if header.fingerprint != backbone.fingerprint():
-            raise DitflowError(
-                f"the embedding was fitted on {header.backbone} ({header.fingerprint}), but the "
-                f"backbone is {backbone.name} ({backbone.fingerprint()}); use the fitted backbone, "
-                "or fit again."
-            )
-        shape = backbone.latent_shape(header.num_frames, header.height, header.width)
-        if tuple(header.latent_shape) != tuple(shape):
-            raise DitflowError(
-                f"the embedding has latents {header.latent_shape}, {backbone.name} makes {shape} "
-                f"of {header.num_frames} frames of {header.height}x{header.width}; fit again."
-            )
-        timesteps = tuple(self.sampler("", 0, shape).timesteps.tolist())
-        name = type(backbone.scheduler).__name__
-        if (header.scheduler, tuple(header.timesteps)) != (name, timesteps):
-            raise DitflowError(
-                f"the embedding was fitted with {len(header.timesteps)} steps of "
-                f"{header.scheduler}, this run has {len(timesteps)} of {name}; use "
-                f"num_inference_steps={len(header.timesteps)} and that scheduler, or fit again."
-            )
 
     def arguments(self) -> dict[str, Any]:
         """What `predict` needs to repeat this run's sampling, as arguments of this class."""

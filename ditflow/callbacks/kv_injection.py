@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from weakref import WeakKeyDictionary
 
 from lightning import Callback, Trainer
 
@@ -25,7 +26,7 @@ class KVInjection(Callback):
 
     def __init__(self, enabled: bool = True, block: int = 0):
         self.enabled, self.block = enabled, block
-        self._recorded: dict[int, tuple[int, KeyValues]] = {}
+        self._recorded: WeakKeyDictionary[Sampler, tuple[int, KeyValues]] = WeakKeyDictionary()
 
     def setup(self, trainer: Trainer, module: MotionTransfer, stage: str) -> None:
         module.injection = self if self.enabled else None
@@ -46,7 +47,7 @@ class KVInjection(Callback):
     def _key_values(
         self, module: MotionTransfer, sampler: Sampler, step: int, positions: Positions
     ) -> KeyValues:
-        recorded_step, key_values = self._recorded.get(id(sampler), (None, None))
+        recorded_step, key_values = self._recorded.get(sampler, (None, None))
         if recorded_step == step and module.backbone.rotary:
             return key_values
         latents = module.reference_latents.to(sampler.latents.device)
@@ -57,5 +58,5 @@ class KVInjection(Callback):
             tuple(part.detach() for part in positions),
             self.block,
         )
-        self._recorded[id(sampler)] = step, key_values
+        self._recorded[sampler] = step, key_values
         return key_values

@@ -17,7 +17,8 @@ class VideoWriter(BasePredictionWriter):
     """Names files by what they hold; `paths` lists what a run has written.
 
     A fit writes `reference.mp4`, `video.mp4` and `comparison.mp4` (with several prompts one video
-    each, named by prompt); a predict one file a prompt and seed, and `comparison.mp4` of all.
+    each, named by prompt); a predict one file a prompt and seed, and `comparison.mp4` of
+    all, the reference first.
     """
 
     def __init__(self):
@@ -54,11 +55,14 @@ class VideoWriter(BasePredictionWriter):
         self._write(prediction, folder / f"{name}.mp4", module.embedding.header.fps)
 
     def on_predict_end(self, trainer: Trainer, module: MotionTransfer) -> None:
-        if len(self._videos) > 1:
-            folder = Path(trainer.default_root_dir)
+        """All videos side by side; first the reference, if the embedding carries its latents."""
+        header, videos = module.embedding.header, self._videos
+        if module.reference_latents is not None:
+            videos = [module.decode(module.reference_latents, header.num_frames), *videos]
+        if videos:
             name = "comparison" if trainer.world_size == 1 else f"comparison-{trainer.global_rank}"
-            fps = module.embedding.header.fps
-            self._write(side_by_side(self._videos), folder / f"{name}.mp4", fps)
+            path = Path(trainer.default_root_dir) / f"{name}.mp4"
+            self._write(side_by_side(videos), path, header.fps)
         self._videos.clear()
 
     def _write(self, video: torch.Tensor, path: Path, fps: float) -> None:

@@ -1,0 +1,72 @@
+"""Loading options: what works gives the same results, what cannot is refused with the reason."""
+
+import pytest
+import torch
+
+from ditflow import DitflowError, load_backbone
+
+
+@pytest.fixture(scope="module")
+def pass_inputs(rope):
+    shape = rope.latent_shape(25, 64, 64)
+    latents = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    return latents, rope.encode_prompt("a red circle on a gray background"), rope.positions(shape)
+
+
+@pytest.mark.parametrize("options", [{"offload": "group"}, {"vae_slicing": True}])
+def test_memory_options_change_nothing(rope, pass_inputs, options):
+    """Under group offload also after an early exit, which skips the hooks of later blocks."""
+    latents, prompt, positions = pass_inputs
+    other = load_backbone("sprites-rope", **options)
+    plain_gradient, gradient = (
+        _gradient(backbone, latents, prompt, positions) for backbone in (rope, other)
+    )
+    torch.testing.assert_close(gradient, plain_gradient)
+    timestep = torch.tensor(500)
+    plain, ours = (
+        backbone.denoise(latents, timestep, prompt, prompt, positions, 3.0)
+        for backbone in (rope, other)
+    )
+    assert (plain - ours).abs().max() == 0
+    frames = rope.decode_video(latents, 25)
+    assert (other.decode_video(latents, 25) - frames).abs().max() == 0
+
+
+def _gradient(backbone, latents, prompt, positions):
+    tensor = latents.clone().requires_grad_()
+    outputs = backbone.query_key(tensor, 500, prompt, positions, block=4)
+    (outputs.query * outputs.key).mean().backward()
+    return tensor.grad
+
+
+def test_vae_options_reach_the_vae(rope):
+    vae = load_backbone("sprites-rope", vae_tiling=True, vae_slicing=True).pipeline.vae
+    assert vae.use_tiling
+    assert vae.use_slicing
+    assert not rope.pipeline.vae.use_tiling
+
+
+@pytest.mark.parametrize("name", ["ddim", "dpm"])
+def test_scheduler_is_exchanged_with_its_configuration_kept(rope, name):
+    scheduler = load_backbone("sprites-rope", scheduler=name).scheduler
+    assert name in type(scheduler).__name__.lower()
+    assert scheduler.config.snr_shift_scale == rope.scheduler.config.snr_shift_scale
+    assert scheduler.config.timestep_spacing == "trailing"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"offload": "model"}, "offload=model.*use offload=none"),
+        ({"dtype": "float16"}, "dtype=float16.*use dtype"),
+        ({"quantization": "bitsandbytes-8bit"}, "needs a GPU"),
+        ({"device": "cuda"}, "device=cuda.*use device=cpu"),
+        ({"name": "nobody/nothing"}, "nobody/nothing.*use an embedded one"),
+    ],
+)
+def test_what_cannot_work_is_refused(options, message):
+    if torch.cuda.is_available():
+        pytest.skip("these are refused on a machine without a GPU")
+    with pytest.raises(DitflowError, match=message) as caught:
+        load_backbone(**{"device": "cpu"} | options)
+    assert "\n" not in str(caught.value)
