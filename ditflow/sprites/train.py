@@ -56,9 +56,21 @@ class Recipe:
         vae = self._trained_vae()
         encode_shards(vae, build_tokenizer(), self.work / "latents", count, self.seed)
 
-    def rope(self, epochs: int = 56, learning_rate: float = 1.5e-3) -> None:
-        """Train the rotary transformer together with the text encoder."""
+    def rope(
+        self, epochs: int = 56, learning_rate: float = 1.5e-3, start: Path | None = None
+    ) -> None:
+        """Train the rotary transformer together with the text encoder.
+
+        Args:
+            epochs: of 100 steps.
+            learning_rate: at its highest.
+            start: a packaged pipeline to go on from, where no checkpoint is left.
+        """
         module = self._module(rotary=True, epochs=epochs, learning_rate=learning_rate)
+        if start is not None:
+            pipeline = CogVideoXPipeline.from_pretrained(str(start), dtype=torch.float32)
+            module.transformer.load_state_dict(pipeline.transformer.state_dict())
+            module.text_encoder.load_state_dict(pipeline.text_encoder.state_dict())
         self._train(module, "rope")
 
     def sincos(self, epochs: int = 12, learning_rate: float = 7e-4) -> None:
@@ -114,7 +126,14 @@ class Recipe:
         _fit(module, data, self.work / part, module.epochs, [average])
 
     def _trained_vae(self) -> AutoencoderKLCogVideoX:
-        """The trained VAE, its scaling factor set so that latents have unit deviation."""
+        """The trained VAE, its scaling factor set so that latents have unit deviation.
+
+        Where no checkpoint is left, the shipped one.
+        """
+        if not (self.work / "vae" / "last.ckpt").exists():
+            return AutoencoderKLCogVideoX.from_pretrained(
+                str(WEIGHTS / "sprites-rope"), subfolder="vae", torch_dtype=torch.float32
+            ).eval()
         vae = build_vae()
         vae.load_state_dict(_part(_weights(self.work / "vae"), "vae"))
         generator = torch.Generator().manual_seed(0)
