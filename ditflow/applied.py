@@ -31,8 +31,8 @@ def applied_to(embedding: MotionEmbedding, pipeline: CogVideoXPipeline) -> Itera
     if embedding.header.fingerprint != fingerprint(pipeline):
         raise DitflowError(
             f"the embedding was fitted on {embedding.header.backbone} "
-            f"({embedding.header.fingerprint}), this pipeline is another ({fingerprint(pipeline)}); "
-            "use the fitted model, or fit again."
+            f"({embedding.header.fingerprint}), but the pipeline is another one "
+            f"({fingerprint(pipeline)}); use the fitted model, or fit again."
         )
     transformer, scheduler = pipeline.transformer, pipeline.scheduler
     own_forward = transformer.__dict__.get("forward")
@@ -96,7 +96,7 @@ class _Applied:
         """The scheduler's step; at the saved z_t's timestep, from that z_t on."""
         stochastic = isinstance(self.scheduler, CogVideoXDPMScheduler)
         values = list(args)
-        # (old prediction, timestep, timestep back, sample) or (timestep, sample), as the pipeline calls.
+        # (old prediction, timestep, timestep back, sample) or (timestep, sample).
         timestep = int(values[1] if stochastic else values[0])
         target = self.embedding.header.target
         if target == "latents" and self._guided_step(timestep) == self.embedding.first_step:

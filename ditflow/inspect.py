@@ -20,10 +20,11 @@ def inspect(args: Sequence[str]) -> str:
     target = header.target
     if target == "positions":
         target += f" ({header.parameterization})"
+    size = f"{header.height}x{header.width}"
     rows = {
         "format": f"{header.format_version} (ditflow {header.ditflow_version})",
         "backbone": f"{header.backbone} ({header.family}, {header.fingerprint})",
-        "video": f"{header.num_frames} frames of {header.height}x{header.width}, {header.fps:g} fps",
+        "video": f"{header.num_frames} frames of {size}, {header.fps:g} frames a second",
         "latents": " x ".join(str(size) for size in header.latent_shape),
         "target": target,
         "objective": f"{header.objective} at block {header.block}",

@@ -160,7 +160,7 @@ def fit_size(video: np.ndarray, height: int, width: int) -> torch.Tensor:
 
 
 def side_by_side(videos: Sequence[torch.Tensor], gap: int = 4) -> torch.Tensor:
-    """Videos [T, 3, height, width] in one row, cut to the shortest, scaled to the first's height."""
+    """Videos [T, 3, height, width] in a row, cut to the shortest, scaled to the first's height."""
     length = min(len(video) for video in videos)
     height = videos[0].shape[-2]
     columns: list[torch.Tensor] = []

@@ -111,7 +111,7 @@ def test_another_scheduler_is_refused(stock, embedding):
         with pytest.raises(DitflowError, match="scheduler"), embedding.applied_to(stock):
             call(stock, embedding)
         stock.scheduler = own
-        with pytest.raises(DitflowError, match="exchanged"), embedding.applied_to(stock):
+        with pytest.raises(DitflowError, match="exchanged"), embedding.applied_to(stock):  # noqa: PT012
             stock.scheduler = other.from_config(own.config)
             call(stock, embedding)
     finally:

@@ -165,7 +165,9 @@ def test_short_long_and_config_file_forms_agree(short, tmp_path, capsys, monkeyp
 
 
 def test_a_wheel_carries_presets_configs_and_weights():
-    build = pytest.importorskip("tomllib").loads(Path("pyproject.toml").read_text())["tool"]["hatch"]
+    build = pytest.importorskip("tomllib").loads(Path("pyproject.toml").read_text())["tool"][
+        "hatch"
+    ]
     wheel = build["build"]["targets"]["wheel"]
     assert wheel["force-include"] == {"presets": "ditflow/presets", "configs": "ditflow/configs"}
     assert wheel["packages"] == ["ditflow"]

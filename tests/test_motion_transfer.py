@@ -171,10 +171,9 @@ def test_schedule_of_rates_and_fresh_adam(rope, tmp_path, reference_video):
 
 
 def test_static_reference_is_no_nan(rope, tmp_path, caplog):
-    from tests.conftest import straight_clip
-
     from ditflow.sprites.render import render
     from ditflow.video import write_video
+    from tests.conftest import straight_clip
 
     still = render([straight_clip()])[0][:1].expand(25, -1, -1, -1)
     write_video(still, tmp_path / "still.mp4")

@@ -87,7 +87,6 @@ class MotionAttnProcessor:
         attended = attn.to_out[1](attn.to_out[0](attended))
         return attended[:, text:], attended[:, :text]
 
-
     def attend(
         self,
         query: torch.Tensor,
