@@ -1,8 +1,6 @@
 """What ditflow asks of a video diffusion transformer."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -140,8 +138,3 @@ class Backbone(ABC):
         guidance_scale: float,
     ) -> torch.Tensor:
         """The guided prediction, fp32; without a negative prompt, the conditional one."""
-
-    @contextmanager
-    def memory(self) -> Iterator[None]:
-        """Context of a run: whatever is to be freed after it."""
-        yield
