@@ -1,5 +1,7 @@
 """Encode random clips once, so that the transformer's training never waits for the VAE."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -13,7 +15,7 @@ from transformers import PreTrainedTokenizerBase
 from ditflow.sprites.models import MAX_TEXT_TOKENS
 from ditflow.sprites.render import render
 from ditflow.sprites.train_vae import STEPS_PER_EPOCH
-from ditflow.sprites.world import Clip, sample_clip
+from ditflow.sprites.world import NUM_FRAMES, Clip, sample_clip
 
 SHARD = 512
 
@@ -25,15 +27,18 @@ def encode_shards(
     folder: Path,
     count: int,
     seed: int,
+    frames: int = NUM_FRAMES,
     batch_size: int = 8,
 ) -> None:
-    """Write `count` clips' scaled latents and token ids in shards; whole shards are kept."""
+    """Write the first `frames` frames of `count` clips, as scaled latents and token ids, in shards.
+
+    Whole shards are kept."""
     folder.mkdir(parents=True, exist_ok=True)
     for shard in tqdm(range(count // SHARD), desc="encoding", unit="shard"):
         path = folder / f"{shard:03d}.safetensors"
         if path.exists():
             continue
-        clips = shard_clips(shard, seed)
+        clips = shard_clips(shard, seed, frames)
         latents = torch.cat(
             [encode(vae, render(clips[i : i + batch_size])) for i in range(0, SHARD, batch_size)]
         )
@@ -48,10 +53,11 @@ def encode_shards(
         partial.rename(path)
 
 
-def shard_clips(shard: int, seed: int) -> list[Clip]:
-    """The clips of a shard, the same every time."""
+def shard_clips(shard: int, seed: int, frames: int) -> list[Clip]:
+    """The clips of a shard, cut to `frames`, the same every time."""
     generator = torch.Generator().manual_seed(seed * 1_000_003 + shard)
-    return [sample_clip(generator) for _ in range(SHARD)]
+    clips = [sample_clip(generator) for _ in range(SHARD)]
+    return [replace(clip, path=clip.path[:frames]) for clip in clips]
 
 
 def sprite_places(paths: torch.Tensor, radii: torch.Tensor, size: int) -> torch.Tensor:
@@ -73,46 +79,70 @@ def sprite_places(paths: torch.Tensor, radii: torch.Tensor, size: int) -> torch.
 
 def encode(vae: AutoencoderKLCogVideoX, video: torch.Tensor) -> torch.Tensor:
     """Frames [B, T, 3, H, W] in [0, 1] to scaled latents [B, F, C, h, w] (posterior means)."""
-    with torch.autocast(vae.device.type, torch.bfloat16):
-        mean = vae.encode((video * 2 - 1).transpose(1, 2)).latent_dist.mean
-    return mean.transpose(1, 2).float() * vae.config.scaling_factor
+    mean = vae.encode((video * 2 - 1).transpose(1, 2)).latent_dist.mean
+    return mean.transpose(1, 2) * vae.config.scaling_factor
 
 
-class LatentBatches(IterableDataset):
-    """One epoch of random batches: latents [B, F, C, h, w], token ids [B, L] and where the sprite
-    is [B, F, h, w]."""
-
-    def __init__(self, clips: "LatentClips", seed: int):
-        self.clips, self.seed = clips, seed
-
-    def __iter__(self):
-        clips, generator = self.clips, torch.Generator().manual_seed(self.seed)
-        for _ in range(STEPS_PER_EPOCH):
-            rows = torch.randint(len(clips.latents), (clips.batch_size,), generator=generator)
-            latents = clips.latents[rows].float()
-            places = sprite_places(clips.paths[rows], clips.radii[rows], latents.shape[-1])
-            yield latents, clips.ids[rows].long(), places
-
-
-class LatentClips(LightningDataModule):
+class EncodedClips:
     """The encoded clips of a folder, in memory.
 
     Args:
         folder: of `encode_shards`.
-        seed: that the shards were made with, and of the batches.
-        batch_size: clips a step.
+        seed, frames: that the shards were made with.
     """
 
-    def __init__(self, folder: Path, seed: int, batch_size: int = 12):
-        super().__init__()
+    def __init__(self, folder: Path, seed: int, frames: int):
         shards = {int(path.stem): load_file(path) for path in sorted(folder.glob("*.safetensors"))}
+        if not shards:
+            raise SystemExit(f"{folder} has no encoded clips; run the part `latents` first.")
         self.latents = torch.cat([shard["latents"] for shard in shards.values()])
         self.ids = torch.cat([shard["ids"] for shard in shards.values()])
-        clips = [clip for shard in shards for clip in shard_clips(shard, seed)]
+        clips = [clip for shard in shards for clip in shard_clips(shard, seed, frames)]
         self.paths = torch.tensor([clip.path for clip in clips])
         self.radii = torch.tensor([clip.radius for clip in clips])
-        self.seed, self.batch_size = seed, batch_size
+
+    def sample(self, count: int, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
+        """Latents [B, F, C, h, w], token ids [B, L] and where the sprite is [B, F, h, w]."""
+        rows = torch.randint(len(self.latents), (count,), generator=generator)
+        latents = self.latents[rows].float()
+        places = sprite_places(self.paths[rows], self.radii[rows], latents.shape[-1])
+        return latents, self.ids[rows].long(), places
+
+
+class LatentBatches(IterableDataset):
+    """One epoch of pairs of random batches, one of moving clips and one of single frames."""
+
+    def __init__(self, parts: Sequence[tuple[EncodedClips, int]], seed: int):
+        self.parts, self.seed = parts, seed
+
+    def __iter__(self):
+        generator = torch.Generator().manual_seed(self.seed)
+        for _ in range(STEPS_PER_EPOCH):
+            yield [clips.sample(count, generator) for clips, count in self.parts]
+
+
+class LatentClips(LightningDataModule):
+    """Encoded clips for the transformer's training, and single frames beside them.
+
+    The frames of a clip say the same thing seven times about shape, colour and background; single
+    frames show seven times as many of them for the same work.
+
+    Args:
+        folder: holds `latents` and `stills`, of `encode_shards`.
+        seed: that the shards were made with, and of the batches.
+        clips: in a step of this process.
+        stills: in a step of this process, none where 0.
+    """
+
+    def __init__(self, folder: Path, seed: int, clips: int, stills: int):
+        super().__init__()
+        self.parts = [(EncodedClips(folder / "latents", seed, NUM_FRAMES), clips)]
+        if stills:
+            self.parts.append((EncodedClips(folder / "stills", seed, 1), stills))
+        self.seed = seed
 
     def train_dataloader(self) -> DataLoader:
-        seed = self.seed * 1_000_003 + self.trainer.current_epoch
-        return DataLoader(LatentBatches(self, seed), batch_size=None)
+        trainer = self.trainer
+        batch = trainer.current_epoch * trainer.world_size + trainer.global_rank
+        seed = self.seed * 1_000_003 + batch
+        return DataLoader(LatentBatches(self.parts, seed), batch_size=None)

@@ -73,9 +73,8 @@ class VAETraining(LightningModule):
         self.epochs, self.learning_rate, self.kl_weight = epochs, learning_rate, kl_weight
 
     def training_step(self, video: torch.Tensor, batch_idx: int) -> torch.Tensor:
-        with torch.autocast(self.device.type, torch.bfloat16):
-            posterior = self.vae.encode(video).latent_dist
-            decoded = self.vae.decode(posterior.sample()).sample.float()
+        posterior = self.vae.encode(video).latent_dist
+        decoded = self.vae.decode(posterior.sample()).sample.float()
         l1 = F.l1_loss(decoded, video)
         kl = posterior.kl().mean() / posterior.mean[0].numel()
         loss = l1 + F.mse_loss(decoded, video) + self.kl_weight * kl

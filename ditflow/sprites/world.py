@@ -37,7 +37,7 @@ BACKGROUNDS: dict[str, tuple[float, float, float]] = {
 }
 MOTIONS = {"line": 0.5, "arc": 0.25, "bend": 0.15, "still": 0.1}
 """Share of each kind of motion among random clips."""
-RADII = (0.15, 0.22)
+RADII = (0.20, 0.30)
 """Range of the sprite's radius, as a fraction of the width."""
 
 

@@ -1,0 +1,80 @@
+"""The measurer against clips whose truth is known: drawn, and drawn and passed through the VAE."""
+
+import itertools
+
+import pytest
+import torch
+from diffusers import AutoencoderKLCogVideoX
+
+from ditflow.backbones.loading import EMBEDDED
+from ditflow.sprites.measure import attributes, motion_agreement, sprite_path
+from ditflow.sprites.render import render
+from ditflow.sprites.world import BACKGROUNDS, COLORS, SHAPES, Clip, reversed_clip, sample_clip
+
+
+def clips() -> list[Clip]:
+    """One of each shape and colour, backgrounds in turn."""
+    from dataclasses import replace
+
+    generator = torch.Generator().manual_seed(3)
+    pairs = itertools.product(SHAPES, COLORS)
+    return [
+        replace(
+            sample_clip(generator),
+            shape=shape,
+            color=color,
+            background=list(BACKGROUNDS)[i % len(BACKGROUNDS)],
+        )
+        for i, (shape, color) in enumerate(pairs)
+    ]
+
+
+@pytest.fixture(scope="module")
+def drawn() -> torch.Tensor:
+    return render(clips())
+
+
+@pytest.fixture(scope="module")
+def decoded(drawn) -> torch.Tensor:
+    vae = AutoencoderKLCogVideoX.from_pretrained(
+        str(EMBEDDED / "sprites-rope"), subfolder="vae", torch_dtype=torch.float32
+    ).eval()
+    videos = []
+    with torch.inference_mode():
+        for video in drawn[::4]:
+            latents = vae.encode((video * 2 - 1).transpose(0, 1)[None]).latent_dist.mode()
+            videos.append(vae.decode(latents).sample[0].transpose(0, 1) / 2 + 0.5)
+    return torch.stack(videos).clamp(0, 1)
+
+
+def check(videos: torch.Tensor, truths: list[Clip], most: float) -> None:
+    for video, clip in zip(videos, truths, strict=True):
+        found = attributes(video)
+        assert found == {name: getattr(clip, name) for name in found}
+        errors = (sprite_path(video) - torch.tensor(clip.path)).norm(dim=1)
+        # A triangle's centre of area lies a fixed 0.07 radii off the point it is drawn around.
+        assert errors.mean() < most + (0.03 if clip.shape == "triangle" else 0)
+
+
+def test_names_and_finds_drawn_sprites(drawn):
+    check(drawn, clips(), most=0.01)
+
+
+def test_names_and_finds_decoded_sprites(decoded):
+    check(decoded, clips()[::4], most=0.015)
+
+
+def test_vae_error(drawn, decoded):
+    """Mean absolute error on [-1, 1], as the training's README reports it."""
+    error = 2 * (decoded - drawn[::4]).abs().mean().item()
+    print(f"VAE error {error:.4f}")
+    assert error < 0.03
+
+
+def test_agreement_of_known_motions(drawn):
+    moving = next(clip for clip in clips() if clip.motion == "line")
+    forward, backward = render([moving])[0], render([reversed_clip(moving)])[0]
+    assert motion_agreement(forward, forward) == pytest.approx(1)
+    assert motion_agreement(backward, forward) == pytest.approx(-1, abs=0.01)
+    still = forward[:1].expand_as(forward)
+    assert motion_agreement(still, forward) == 0
