@@ -2,40 +2,25 @@
 
 import logging
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Protocol
+from typing import Any
 
 import torch
-from lightning import Callback, LightningModule
+from lightning import Callback
 from tqdm import tqdm
 
 from ditflow.backbones.base import BlockOutputs, Positions
 from ditflow.backbones.cogvideox import CogVideoXBackbone
-from ditflow.data import MotionItem, SampleItem
-from ditflow.embedding import MotionEmbedding
+from ditflow.data import MotionItem
 from ditflow.errors import DitflowError
+from ditflow.guided_sampling import GuidedSampling
 from ditflow.objectives import AttentionMotionFlow, Objective
 from ditflow.sampling import Sampler, SamplerOptions
-from ditflow.targets import (
-    LearningRates,
-    Parameterization,
-    Target,
-    initial_parameter,
-    positions_of,
-)
+from ditflow.targets import LearningRates, Parameterization, Target
 
 log = logging.getLogger(__name__)
 
 
-class Injection(Protocol):
-    """What the KVInjection callback offers the module."""
-
-    def at(
-        self, module: "MotionTransfer", sampler: Sampler, step: int, positions: Positions
-    ) -> AbstractContextManager[None]: ...
-
-
-class MotionTransfer(LightningModule):
+class MotionTransfer(GuidedSampling):
     """Fit a motion (Algorithm 1), or sample videos with a fitted one.
 
     Args:
@@ -78,7 +63,12 @@ class MotionTransfer(LightningModule):
         negative_prompt: str = "",
         seed: int = 0,
     ):
-        super().__init__()
+        super().__init__(
+            backbone,
+            SamplerOptions(num_inference_steps, guidance_scale, dynamic_guidance, negative_prompt),
+            parameterization,
+            separate_query_key,
+        )
         if learning_rate is not None and not 0 < learning_rate < float("inf"):
             raise DitflowError(f"learning_rate={learning_rate} must be greater than 0.")
         if not 0 < guided_share <= 1:
@@ -92,24 +82,15 @@ class MotionTransfer(LightningModule):
                 f"block={block} is out of range: {backbone.name} has blocks 0 to "
                 f"{backbone.num_blocks - 1}."
             )
-        # In a list: the frozen backbone is no submodule, and is neither moved nor saved with us.
-        self._backbone = [backbone]
         self.objective = objective or AttentionMotionFlow()
-        self.target, self.parameterization = target, parameterization
-        self.separate_query_key = separate_query_key
+        self.target = target
         self.block = block
         self.optimization_steps = optimization_steps
         self.guided_steps = max(1, round(guided_share * num_inference_steps))
         rates = learning_rates.of(target, parameterization)
         self.rates = rates if learning_rate is None else (learning_rate, learning_rate / 2)
-        self.sampler_options = SamplerOptions(
-            num_inference_steps, guidance_scale, dynamic_guidance, negative_prompt
-        )
         self.seed = seed
-        self.injection: Injection | None = None
-        self.reference_latents: torch.Tensor | None = None
         self.reference_motion: torch.Tensor | None = None
-        self.embedding: MotionEmbedding | None = None
         self.samplers: list[Sampler] = []
         self.finished: list[torch.Tensor] = []
         """The optimised tensor of every finished guided step; of latents only the last is kept."""
@@ -117,14 +98,6 @@ class MotionTransfer(LightningModule):
         self.videos: list[torch.Tensor] = []
         """What a fit made, one video a prompt."""
         self.last_outputs: BlockOutputs | None = None
-
-    @property
-    def backbone(self) -> CogVideoXBackbone:
-        return self._backbone[0]
-
-    @property
-    def device(self) -> torch.device:
-        return self.backbone.device
 
     def configure_callbacks(self) -> Sequence[Callback]:
         from ditflow.callbacks.denoising_schedule import DenoisingSchedule
@@ -179,27 +152,6 @@ class MotionTransfer(LightningModule):
             self.parameter = torch.nn.Parameter(start.clone())
             self.initial = start
 
-    def sampler(self, prompt: str, seed: int, latent_shape: tuple[int, ...]) -> Sampler:
-        return Sampler(self.backbone, self.sampler_options, prompt, seed, latent_shape)
-
-    def timesteps(self) -> tuple[int, ...]:
-        """Of all denoising steps, from noise to video."""
-        scheduler = type(self.backbone.scheduler).from_config(self.backbone.scheduler.config)
-        scheduler.set_timesteps(self.sampler_options.num_steps)
-        return tuple(scheduler.timesteps.tolist())
-
-    def initial_positions(self, latent_shape: tuple[int, ...]) -> torch.Tensor:
-        """The parameter that stands for the stock ρ."""
-        return initial_parameter(
-            self.backbone.positions(latent_shape),
-            self.backbone.coordinates(latent_shape),
-            self.parameterization,
-            self.separate_query_key,
-        )
-
-    def positions_of(self, parameter: torch.Tensor) -> Positions:
-        return positions_of(parameter, self.parameterization, self.backbone.positions_at)
-
     def current_positions(self) -> Positions:
         """ρ_t of the guided step being optimised."""
         if self.target == "latents":
@@ -249,37 +201,6 @@ class MotionTransfer(LightningModule):
         else:
             self.finished.append(optimised)
 
-    # -- denoising, shared by fit and predict ------------------------------------------------------
-
-    def injected(
-        self, sampler: Sampler, step: int, positions: Positions
-    ) -> AbstractContextManager[None]:
-        """KV injection's context at a guided step, if that callback is there."""
-        if self.injection is None or self.reference_latents is None:
-            return nullcontext()
-        return self.injection.at(self, sampler, step, positions)
-
-    def denoise_guided(self, sampler: Sampler, step: int, positions: Positions) -> None:
-        """The ordinary step after optimising (line 25), with ρ_t and KV injection."""
-        positions = tuple(part.detach() for part in positions)
-        with self.injected(sampler, step, positions):
-            prediction = sampler.predict(step, positions)
-        sampler.advance(step, prediction)
-
-    def denoise_rest(self, sampler: Sampler, first: int) -> torch.Tensor:
-        """The unguided steps, with the stock ρ; returns z_0."""
-        positions = self.backbone.positions(tuple(sampler.latents.shape))
-        steps = range(first, self.sampler_options.num_steps)
-        for step in tqdm(steps, desc="Denoising", disable=not steps):
-            sampler.advance(step, sampler.predict(step, positions))
-        return sampler.latents
-
-    def decode(self, latents: torch.Tensor, num_frames: int) -> torch.Tensor:
-        with tqdm(total=1, desc="Decoding") as bar:
-            video = self.backbone.decode_video(latents, num_frames)
-            bar.update()
-        return video
-
     @torch.no_grad()
     def finish(self) -> list[torch.Tensor]:
         """After the last guided step: the rest of the denoising, and decoding, done once.
@@ -294,36 +215,6 @@ class MotionTransfer(LightningModule):
                 for sampler in self.samplers
             ]
         return self.videos
-
-    # -- predict ---------------------------------------------------------------------------------
-
-    def on_predict_start(self) -> None:
-        self.embedding = self.trainer.datamodule.motion
-        self.reference_latents = self.embedding.tensors.get("reference_latents")
-        if self.injection is not None and self.reference_latents is None:
-            log.info("The embedding carries no reference latents: predicting with no KV injection.")
-
-    @torch.no_grad()
-    def predict_step(self, item: SampleItem, batch_idx: int) -> torch.Tensor:
-        """A video [T, 3, height, width] with the embedding's motion, no optimisation."""
-        embedding, header = self.embedding, self.embedding.header
-        sampler = self.sampler(item.prompt, item.seed, header.latent_shape)
-        stock = self.backbone.positions(header.latent_shape)
-        for step in tqdm(range(header.guided_steps), desc="Guided steps"):
-            if step < embedding.first_step:
-                # Overwritten below, but the noise of a stochastic scheduler must be drawn.
-                sampler.advance(step, torch.zeros_like(sampler.latents, dtype=torch.float32))
-                continue
-            positions = stock
-            if header.target == "latents":
-                sampler.restart(*embedding.latents_for(item.prompt))
-            else:
-                initial = self.initial_positions(header.latent_shape)
-                difference = embedding.tensors["positions"][step].to(initial)
-                positions = self.positions_of(initial + difference)
-            self.denoise_guided(sampler, step, positions)
-        latents = self.denoise_rest(sampler, header.guided_steps)
-        return self.decode(latents, header.num_frames)
 
     # -- checkpoints: tensors and primitives only --------------------------------------------------
 

@@ -194,9 +194,14 @@ class Recipe:
         Where no checkpoint is left, the shipped one.
         """
         if not (self.work / "vae" / "last.ckpt").exists():
-            return AutoencoderKLCogVideoX.from_pretrained(
+            shipped = AutoencoderKLCogVideoX.from_pretrained(
                 str(WEIGHTS / "sprites-rope"), subfolder="vae", torch_dtype=torch.float32
-            ).eval()
+            )
+            # A fresh one: a loaded model would write where it was loaded from into its config.
+            vae = build_vae()
+            vae.load_state_dict(shipped.state_dict())
+            vae.register_to_config(scaling_factor=shipped.config.scaling_factor)
+            return vae.eval()
         vae = build_vae()
         vae.load_state_dict(_part(_weights(self.work / "vae"), "vae"))
         generator = torch.Generator().manual_seed(0)

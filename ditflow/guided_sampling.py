@@ -1,0 +1,141 @@
+"""Sampling with motion put in: what fit and predict share, and predict itself."""
+
+import logging
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol
+
+import torch
+from lightning import LightningModule
+from tqdm import tqdm
+
+from ditflow.backbones.base import Positions
+from ditflow.backbones.cogvideox import CogVideoXBackbone
+from ditflow.data import SampleItem
+from ditflow.embedding import MotionEmbedding
+from ditflow.sampling import Sampler, SamplerOptions
+from ditflow.targets import Parameterization, initial_parameter, positions_of
+
+log = logging.getLogger(__name__)
+
+
+class Injection(Protocol):
+    """What the KVInjection callback offers the module."""
+
+    def at(
+        self, module: "GuidedSampling", sampler: Sampler, step: int, positions: Positions
+    ) -> AbstractContextManager[None]: ...
+
+
+class GuidedSampling(LightningModule):
+    """Sample videos, with changed positions and KV injection at the guided steps.
+
+    Args:
+        backbone: frozen model, as `load_backbone` gives it.
+        sampler_options: how to sample.
+        parameterization: of positions.
+        separate_query_key: whether rotary values are separate copies for queries and keys.
+    """
+
+    def __init__(
+        self,
+        backbone: CogVideoXBackbone,
+        sampler_options: SamplerOptions,
+        parameterization: Parameterization,
+        separate_query_key: bool,
+    ):
+        super().__init__()
+        # In a list: the frozen backbone is no submodule, and is neither moved nor saved with us.
+        self._backbone = [backbone]
+        self.sampler_options = sampler_options
+        self.parameterization, self.separate_query_key = parameterization, separate_query_key
+        self.injection: Injection | None = None
+        self.reference_latents: torch.Tensor | None = None
+        self.embedding: MotionEmbedding | None = None
+
+    @property
+    def backbone(self) -> CogVideoXBackbone:
+        return self._backbone[0]
+
+    @property
+    def device(self) -> torch.device:
+        return self.backbone.device
+
+    def sampler(self, prompt: str, seed: int, latent_shape: tuple[int, ...]) -> Sampler:
+        return Sampler(self.backbone, self.sampler_options, prompt, seed, latent_shape)
+
+    def timesteps(self) -> tuple[int, ...]:
+        """Of all denoising steps, from noise to video."""
+        scheduler = type(self.backbone.scheduler).from_config(self.backbone.scheduler.config)
+        scheduler.set_timesteps(self.sampler_options.num_steps)
+        return tuple(scheduler.timesteps.tolist())
+
+    def initial_positions(self, latent_shape: tuple[int, ...]) -> torch.Tensor:
+        """The parameter that stands for the stock ρ."""
+        return initial_parameter(
+            self.backbone.positions(latent_shape),
+            self.backbone.coordinates(latent_shape),
+            self.parameterization,
+            self.separate_query_key,
+        )
+
+    def positions_of(self, parameter: torch.Tensor) -> Positions:
+        return positions_of(parameter, self.parameterization, self.backbone.positions_at)
+
+    def injected(
+        self, sampler: Sampler, step: int, positions: Positions
+    ) -> AbstractContextManager[None]:
+        """KV injection's context at a guided step, if that callback is there."""
+        if self.injection is None or self.reference_latents is None:
+            return nullcontext()
+        return self.injection.at(self, sampler, step, positions)
+
+    def denoise_guided(self, sampler: Sampler, step: int, positions: Positions) -> None:
+        """The ordinary step after optimising (line 25), with ρ_t and KV injection."""
+        positions = tuple(part.detach() for part in positions)
+        with self.injected(sampler, step, positions):
+            prediction = sampler.predict(step, positions)
+        sampler.advance(step, prediction)
+
+    def denoise_rest(self, sampler: Sampler, first: int) -> torch.Tensor:
+        """The unguided steps, with the stock ρ; returns z_0."""
+        positions = self.backbone.positions(tuple(sampler.latents.shape))
+        steps = range(first, self.sampler_options.num_steps)
+        for step in tqdm(steps, desc="Denoising", disable=not steps):
+            sampler.advance(step, sampler.predict(step, positions))
+        return sampler.latents
+
+    def decode(self, latents: torch.Tensor, num_frames: int) -> torch.Tensor:
+        with tqdm(total=1, desc="Decoding") as bar:
+            video = self.backbone.decode_video(latents, num_frames)
+            bar.update()
+        return video
+
+    # -- predict ---------------------------------------------------------------------------------
+
+    def on_predict_start(self) -> None:
+        self.embedding = self.trainer.datamodule.motion
+        self.reference_latents = self.embedding.tensors.get("reference_latents")
+        if self.injection is not None and self.reference_latents is None:
+            log.info("The embedding carries no reference latents: predicting with no KV injection.")
+
+    @torch.no_grad()
+    def predict_step(self, item: SampleItem, batch_idx: int) -> torch.Tensor:
+        """A video [T, 3, height, width] with the embedding's motion, no optimisation."""
+        embedding, header = self.embedding, self.embedding.header
+        sampler = self.sampler(item.prompt, item.seed, header.latent_shape)
+        stock = self.backbone.positions(header.latent_shape)
+        for step in tqdm(range(header.guided_steps), desc="Guided steps"):
+            if step < embedding.first_step:
+                # Overwritten below, but the noise of a stochastic scheduler must be drawn.
+                sampler.advance(step, torch.zeros_like(sampler.latents, dtype=torch.float32))
+                continue
+            positions = stock
+            if header.target == "latents":
+                sampler.restart(*embedding.latents_for(item.prompt))
+            else:
+                initial = self.initial_positions(header.latent_shape)
+                difference = embedding.tensors["positions"][step].to(initial)
+                positions = self.positions_of(initial + difference)
+            self.denoise_guided(sampler, step, positions)
+        latents = self.denoise_rest(sampler, header.guided_steps)
+        return self.decode(latents, header.num_frames)
