@@ -1,6 +1,7 @@
 """The measurer against clips whose truth is known: drawn, and drawn and passed through the VAE."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -14,8 +15,6 @@ from ditflow.sprites.world import BACKGROUNDS, COLORS, SHAPES, Clip, reversed_cl
 
 def clips() -> list[Clip]:
     """One of each shape and colour, backgrounds in turn."""
-    from dataclasses import replace
-
     generator = torch.Generator().manual_seed(3)
     pairs = itertools.product(SHAPES, COLORS)
     return [
@@ -51,9 +50,10 @@ def check(videos: torch.Tensor, truths: list[Clip], most: float) -> None:
     for video, clip in zip(videos, truths, strict=True):
         found = attributes(video)
         assert found == {name: getattr(clip, name) for name in found}
-        errors = (sprite_path(video) - torch.tensor(clip.path)).norm(dim=1)
-        # A triangle's centre of area lies a fixed 0.07 radii off the point it is drawn around.
-        assert errors.mean() < most + (0.03 if clip.shape == "triangle" else 0)
+        # A triangle's centre of area lies this far below the point it is drawn around.
+        below = 0.15 * clip.radius if clip.shape == "triangle" else 0.0
+        centres = torch.tensor(clip.path) + torch.tensor([0.0, below])
+        assert (sprite_path(video) - centres).norm(dim=1).mean() < most
 
 
 def test_names_and_finds_drawn_sprites(drawn):
@@ -68,7 +68,7 @@ def test_vae_error(drawn, decoded):
     """Mean absolute error on [-1, 1], as the training's README reports it."""
     error = 2 * (decoded - drawn[::4]).abs().mean().item()
     print(f"VAE error {error:.4f}")
-    assert error < 0.03
+    assert error < 0.04
 
 
 def test_agreement_of_known_motions(drawn):
