@@ -187,6 +187,8 @@ def _quieten() -> None:
         ".*isinstance\\(treespec, LeafSpec\\).*",
         ".*instantiate_classes.*",
         ".*infer the batch indices.*",
+        ".*`training_step` returned `None`.*",
+        ".*lr_scheduler.step.*before.*optimizer.step.*",
     ):
         warnings.filterwarnings("ignore", message=message)
 

@@ -31,13 +31,16 @@ class SampleItem(NamedTuple):
 
 
 class GuidedSteps(Dataset):
-    """The items of the current guided step: every prompt once for each optimisation step."""
+    """The items of the current guided step: every prompt once for each optimisation step.
+
+    Without any optimisation step the epoch still has to take place: it has one round of items.
+    """
 
     def __init__(self, module, reference: torch.Tensor):
         self.module, self.reference = module, reference
 
     def __len__(self) -> int:
-        return self.module.optimization_steps * len(self.module.samplers)
+        return max(1, self.module.optimization_steps) * len(self.module.samplers)
 
     def __getitem__(self, index: int) -> MotionItem:
         prompt_index = index % len(self.module.samplers)

@@ -8,7 +8,7 @@ import torch
 from lightning import Callback
 from tqdm import tqdm
 
-from ditflow.backbones.base import BlockOutputs, Positions
+from ditflow.backbones.base import BlockFeatures, BlockOutputs, Positions
 from ditflow.backbones.cogvideox import CogVideoXBackbone
 from ditflow.data import MotionItem
 from ditflow.errors import DitflowError
@@ -32,7 +32,8 @@ class MotionTransfer(GuidedSampling):
         separate_query_key: with rotary values, optimise separate copies for queries and keys.
         block: the transformer block whose queries and keys the objective reads.
         guided_share: share of the denoising steps that are guided, from the first.
-        optimization_steps: K_opt, Adam steps at each guided step.
+        optimization_steps: K_opt, Adam steps at each guided step; 0 leaves nothing but the
+            callbacks, such as KV injection.
         learning_rates: first and last, of each target and parameterisation.
         learning_rate: takes the place of the first rate; the last is then half of it.
         num_inference_steps: denoising steps.
@@ -73,8 +74,8 @@ class MotionTransfer(GuidedSampling):
             raise DitflowError(f"learning_rate={learning_rate} must be greater than 0.")
         if not 0 < guided_share <= 1:
             raise DitflowError(f"guided_share={guided_share} must be above 0 and at most 1.")
-        if optimization_steps < 1:
-            raise DitflowError(f"optimization_steps={optimization_steps} must be at least 1.")
+        if optimization_steps < 0:
+            raise DitflowError(f"optimization_steps={optimization_steps} must be at least 0.")
         if num_inference_steps < 1:
             raise DitflowError(f"num_inference_steps={num_inference_steps} must be at least 1.")
         if not 0 <= block < backbone.num_blocks:
@@ -97,7 +98,7 @@ class MotionTransfer(GuidedSampling):
         self.previous_predictions: torch.Tensor | None = None
         self.videos: list[torch.Tensor] = []
         """What a fit made, one video a prompt."""
-        self.last_outputs: BlockOutputs | None = None
+        self.last_outputs: BlockOutputs | BlockFeatures | None = None
 
     def configure_callbacks(self) -> Sequence[Callback]:
         from ditflow.callbacks.denoising_schedule import DenoisingSchedule
@@ -120,9 +121,7 @@ class MotionTransfer(GuidedSampling):
             )
             self.reference_motion = self.objective.reference(outputs)
             bar.update()
-        if isinstance(self.objective, AttentionMotionFlow) and self.objective.is_static(
-            self.reference_motion
-        ):
+        if self.objective.is_static(self.reference_motion):
             log.warning("Nothing moves in the reference: the result is guided to hold still.")
         return self.reference_motion
 
@@ -133,10 +132,11 @@ class MotionTransfer(GuidedSampling):
         prompt: torch.Tensor,
         positions: Positions,
         grad: bool = True,
-    ) -> BlockOutputs:
+    ) -> BlockOutputs | BlockFeatures:
         """What the objective reads of one video."""
+        read = getattr(self.backbone, self.objective.reads)
         with torch.set_grad_enabled(grad):
-            return self.backbone.query_key(latents, timestep, prompt, positions, self.block)
+            return read(latents, timestep, prompt, positions, self.block)
 
     # -- fit -------------------------------------------------------------------------------------
 
@@ -158,8 +158,10 @@ class MotionTransfer(GuidedSampling):
             return self.backbone.positions(tuple(self.reference_latents.shape))
         return self.positions_of(self.parameter)
 
-    def training_step(self, item: MotionItem, batch_idx: int) -> torch.Tensor:
+    def training_step(self, item: MotionItem, batch_idx: int) -> torch.Tensor | None:
         """One prompt's loss at one timestep (Algorithm 1, lines 13 to 19)."""
+        if self.optimization_steps == 0:
+            return None
         sampler = self.samplers[item.prompt_index]
         step = self.current_epoch
         if self.target == "latents":
@@ -176,7 +178,7 @@ class MotionTransfer(GuidedSampling):
                 f"(timestep {int(item.timestep)}); lower learning_rate={self.rates[0]:g}, "
                 "or use dtype=float32."
             )
-        self.last_outputs = BlockOutputs(outputs.query.detach(), outputs.key.detach(), outputs.grid)
+        self.last_outputs = outputs.detach()
         self.log("loss", loss.detach(), prog_bar=True, on_step=True, on_epoch=False)
         return loss
 

@@ -6,7 +6,7 @@ import torch
 
 from ditflow import DitflowError, MotionDataModule, MotionEmbedding, MotionTransfer
 from ditflow.callbacks import EmbeddingCheckpoint, KVInjection
-from ditflow.objectives import AttentionMotionFlow
+from ditflow.objectives import AttentionMotionFlow, MotionFeature, SpatialMarginalMean
 from ditflow.targets import LearningRates
 
 PROMPT = "a blue square on a white background"
@@ -55,19 +55,25 @@ def predict(backbone, folder, prompts=(OTHER,), injection=True, seeds=None, **op
     return make_trainer(folder, injection).predict(module, data)
 
 
+def recorded(objective):
+    """An objective that notes its losses, and the notes."""
+    losses = []
+    original = objective.loss
+
+    def loss(outputs, reference):
+        value = original(outputs, reference)
+        losses.append(value.item())
+        return value
+
+    objective.loss = loss
+    return objective, losses
+
+
 @pytest.mark.parametrize(("target", "parameterization", "separate"), TARGETS)
 def test_fit_lowers_the_loss_and_predict_repeats_the_fit(
     sprites, tmp_path, reference_video, target, parameterization, separate
 ):
-    losses = []
-    original = AttentionMotionFlow.loss
-
-    class Recorded(AttentionMotionFlow):
-        def loss(self, outputs, reference):
-            value = original(self, outputs, reference)
-            losses.append(value.item())
-            return value
-
+    objective, losses = recorded(AttentionMotionFlow())
     module = fit(
         sprites,
         tmp_path,
@@ -75,7 +81,7 @@ def test_fit_lowers_the_loss_and_predict_repeats_the_fit(
         target=target,
         parameterization=parameterization,
         separate_query_key=separate,
-        objective=Recorded(),
+        objective=objective,
         learning_rates=LearningRates((0.05, 0.05), (0.05, 0.05), (0.1, 0.1)),
         optimization_steps=3,
     )
@@ -92,6 +98,29 @@ def test_fit_lowers_the_loss_and_predict_repeats_the_fit(
     other = predict(sprites, tmp_path)[0]
     # A saved z_t leaves another prompt little to decide, positions leave it nearly all.
     assert (other - video).abs().mean() > (0 if target == "latents" else 1e-3)
+
+
+@pytest.mark.parametrize("baseline", [SpatialMarginalMean, MotionFeature])
+def test_baselines_go_through_the_same_loop(sprites, tmp_path, reference_video, baseline):
+    objective, losses = recorded(baseline())
+    rates = LearningRates(latents=(0.02, 0.02))
+    module = fit(sprites, tmp_path, reference_video, objective=objective, learning_rates=rates)
+    assert len(losses) == 3 * 2
+    assert all(losses[2 * step + 1] < losses[2 * step] for step in range(3))
+    assert module.videos[0].isfinite().all()
+    assert MotionEmbedding.load(tmp_path / "motion.safetensors").header.objective == (
+        baseline.__name__
+    )
+
+
+@pytest.mark.parametrize("injection", [False, True])
+def test_without_optimisation_a_fit_is_plain_sampling(rope, tmp_path, reference_video, injection):
+    module = fit(rope, tmp_path, reference_video, injection=injection, optimization_steps=0)
+    plain = MotionTransfer(rope, **FEW)
+    sampler = plain.sampler(PROMPT, 0, tuple(module.reference_latents.shape))
+    stock = plain.decode(plain.denoise_rest(sampler, 0), 25)
+    difference = (module.videos[0] - stock).abs().max()
+    assert difference > 0.01 if injection else difference == 0
 
 
 def test_predict_without_injection_equals_the_fit_to_the_bit(sprites, tmp_path, reference_video):
@@ -236,7 +265,7 @@ def test_nan_stops_with_the_step_and_keeps_what_was_finished(rope, tmp_path, ref
         ({"learning_rate": -0.1}, "learning_rate=-0.1"),
         ({"guided_share": 0.0}, "guided_share"),
         ({"guided_share": 1.5}, "guided_share"),
-        ({"optimization_steps": 0}, "optimization_steps"),
+        ({"optimization_steps": -1}, "optimization_steps"),
         ({"num_inference_steps": 0}, "num_inference_steps"),
     ],
 )

@@ -12,7 +12,7 @@ from diffusers.models.embeddings import apply_rotary_emb
 
 
 class BlockReached(Exception):
-    """Raised inside the guided block's attention: nothing after it needs computing."""
+    """Raised in or after the guided block: nothing after it needs computing."""
 
 
 @dataclass
@@ -140,3 +140,23 @@ def controlled(
         for index, control in before.items():
             processors[index].control = control
         transformer._gradient_checkpointing_func = checkpointing
+
+
+@contextmanager
+def stopped_after(transformer: CogVideoXTransformer3DModel, index: int) -> Iterator[list]:
+    """Context in which a pass ends with `BlockReached` after a block; yields the list that its
+    output image tokens [B, N, C] are put into."""
+    reached: list[torch.Tensor] = []
+    block = transformer.transformer_blocks[index]
+
+    def stop(_module, _args, outputs: tuple[torch.Tensor, torch.Tensor]) -> None:
+        reached.append(outputs[0])
+        raise BlockReached
+
+    # `controlled` with the block's own control: only to leave it out of checkpointing.
+    handle = block.register_forward_hook(stop)
+    try:
+        with controlled(transformer, {index: block.attn1.processor.control}):
+            yield reached
+    finally:
+        handle.remove()

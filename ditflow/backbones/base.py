@@ -26,6 +26,25 @@ class BlockOutputs:
     key: torch.Tensor
     grid: Grid
 
+    def detach(self) -> "BlockOutputs":
+        return BlockOutputs(self.query.detach(), self.key.detach(), self.grid)
+
+
+@dataclass(frozen=True)
+class BlockFeatures:
+    """What objectives may read instead: the guided block's output image tokens of one video.
+
+    Attributes:
+        features: [F·S, C].
+        grid: (F, H, W).
+    """
+
+    features: torch.Tensor
+    grid: Grid
+
+    def detach(self) -> "BlockFeatures":
+        return BlockFeatures(self.features.detach(), self.grid)
+
 
 @dataclass(frozen=True)
 class KeyValues:
@@ -111,6 +130,17 @@ class Backbone(ABC):
         block: int,
     ) -> BlockOutputs:
         """Run one video up to block's queries and keys, and no further."""
+
+    @abstractmethod
+    def features(
+        self,
+        latents: torch.Tensor,
+        timestep: int | torch.Tensor,
+        prompt: torch.Tensor,
+        positions: Positions,
+        block: int,
+    ) -> BlockFeatures:
+        """Run one video to block's output, and no further."""
 
     @abstractmethod
     def record_key_values(

@@ -3,14 +3,26 @@
 import hashlib
 import json
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any
 
 import torch
 from diffusers import CogVideoXPipeline
 
-from ditflow.backbones.attention import AttentionControl, BlockReached, controlled, install
-from ditflow.backbones.base import Backbone, BlockOutputs, KeyValues, Positions
+from ditflow.backbones.attention import (
+    AttentionControl,
+    BlockReached,
+    controlled,
+    install,
+    stopped_after,
+)
+from ditflow.backbones.base import (
+    Backbone,
+    BlockFeatures,
+    BlockOutputs,
+    KeyValues,
+    Positions,
+)
 from ditflow.backbones.positions import (
     added_positions,
     positions_at,
@@ -160,6 +172,19 @@ class CogVideoXBackbone(Backbone):
         control = self._run_to(block, latents, timestep, prompt, positions)
         return BlockOutputs(control.query[0], control.key[0], self.token_grid(latents.shape))
 
+    def features(
+        self,
+        latents: torch.Tensor,
+        timestep: int | torch.Tensor,
+        prompt: torch.Tensor,
+        positions: Positions,
+        block: int,
+    ) -> BlockFeatures:
+        self._check_block(block)
+        with stopped_after(self.transformer, block) as reached, suppress(BlockReached):
+            self._forward(latents, timestep, prompt, positions)
+        return BlockFeatures(reached[0][0], self.token_grid(latents.shape))
+
     @torch.no_grad()
     def record_key_values(
         self,
@@ -212,10 +237,7 @@ class CogVideoXBackbone(Backbone):
         positions: Positions,
     ) -> AttentionControl:
         """Run up to block's attention and return what it recorded."""
-        if not 0 <= block < self.num_blocks:
-            raise DitflowError(
-                f"block={block} is out of range: {self.name} has blocks 0 to {self.num_blocks - 1}."
-            )
+        self._check_block(block)
         # A block may be recorded while its keys and values are replaced: keep the replacement.
         processor = self.transformer.transformer_blocks[block].attn1.processor
         replacement = processor.control.replacement
@@ -226,6 +248,12 @@ class CogVideoXBackbone(Backbone):
             except BlockReached:
                 return control
         raise AssertionError(f"block {block} was never reached")
+
+    def _check_block(self, block: int) -> None:
+        if not 0 <= block < self.num_blocks:
+            raise DitflowError(
+                f"block={block} is out of range: {self.name} has blocks 0 to {self.num_blocks - 1}."
+            )
 
     def _forward(
         self,

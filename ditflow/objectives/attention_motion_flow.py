@@ -1,6 +1,4 @@
-"""What a fit makes equal between the reference and the video being generated."""
-
-from abc import ABC, abstractmethod
+"""DiTFlow's objective."""
 
 import torch
 
@@ -8,18 +6,7 @@ from ditflow.backbones.base import BlockOutputs
 from ditflow.errors import DitflowError
 from ditflow.functional.flow_loss import flow_loss, moving_patches
 from ditflow.functional.motion_flow import HeadAverage, motion_flow
-
-
-class Objective(ABC):
-    """A motion signal read from the guided block, and the loss between two of them."""
-
-    @abstractmethod
-    def reference(self, outputs: BlockOutputs) -> torch.Tensor:
-        """The reference's motion, computed once."""
-
-    @abstractmethod
-    def loss(self, outputs: BlockOutputs, reference: torch.Tensor) -> torch.Tensor:
-        """Scalar, differentiable in the outputs."""
+from ditflow.objectives.base import Objective
 
 
 class AttentionMotionFlow(Objective):
@@ -30,6 +17,8 @@ class AttentionMotionFlow(Objective):
         head_average: `logits` averages the heads' products, `query_key` queries and keys.
         moving_only: compare only patches that move in the reference; see `flow_loss`.
     """
+
+    reads = "query_key"
 
     def __init__(
         self,
