@@ -30,9 +30,9 @@ def encode_shards(
     frames: int = NUM_FRAMES,
     batch_size: int = 8,
 ) -> None:
-    """Write the first `frames` frames of `count` clips, as scaled latents and token ids, in shards.
-
-    Whole shards are kept."""
+    """Write the first `frames` frames of `count` clips in shards: scaled latents, token ids, and
+    the sprites' paths and radii. Whole shards are kept.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for shard in tqdm(range(count // SHARD), desc="encoding", unit="shard"):
         path = folder / f"{shard:03d}.safetensors"
@@ -49,7 +49,13 @@ def encode_shards(
             return_tensors="pt",
         ).input_ids
         partial = path.with_suffix(".partial")
-        save_file({"latents": latents.half(), "ids": ids.to(torch.int16)}, partial)
+        tensors = {
+            "latents": latents.half(),
+            "ids": ids.to(torch.int16),
+            "paths": torch.tensor([clip.path for clip in clips]),
+            "radii": torch.tensor([clip.radius for clip in clips]),
+        }
+        save_file(tensors, partial)
         partial.rename(path)
 
 
@@ -88,18 +94,16 @@ class EncodedClips:
 
     Args:
         folder: of `encode_shards`.
-        seed, frames: that the shards were made with.
     """
 
-    def __init__(self, folder: Path, seed: int, frames: int):
-        shards = {int(path.stem): load_file(path) for path in sorted(folder.glob("*.safetensors"))}
+    def __init__(self, folder: Path):
+        shards = [load_file(path) for path in sorted(folder.glob("*.safetensors"))]
         if not shards:
             raise SystemExit(f"{folder} has no encoded clips; run the part `latents` first.")
-        self.latents = torch.cat([shard["latents"] for shard in shards.values()])
-        self.ids = torch.cat([shard["ids"] for shard in shards.values()])
-        clips = [clip for shard in shards for clip in shard_clips(shard, seed, frames)]
-        self.paths = torch.tensor([clip.path for clip in clips])
-        self.radii = torch.tensor([clip.radius for clip in clips])
+        self.latents, self.ids, self.paths, self.radii = (
+            torch.cat([shard[name] for shard in shards])
+            for name in ("latents", "ids", "paths", "radii")
+        )
 
     def sample(self, count: int, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
         """Latents [B, F, C, h, w], token ids [B, L] and where the sprite is [B, F, h, w]."""
@@ -129,16 +133,16 @@ class LatentClips(LightningDataModule):
 
     Args:
         folder: holds `latents` and `stills`, of `encode_shards`.
-        seed: that the shards were made with, and of the batches.
+        seed: of the batches.
         clips: in a step of this process.
         stills: in a step of this process, none where 0.
     """
 
     def __init__(self, folder: Path, seed: int, clips: int, stills: int):
         super().__init__()
-        self.parts = [(EncodedClips(folder / "latents", seed, NUM_FRAMES), clips)]
+        self.parts = [(EncodedClips(folder / "latents"), clips)]
         if stills:
-            self.parts.append((EncodedClips(folder / "stills", seed, 1), stills))
+            self.parts.append((EncodedClips(folder / "stills"), stills))
         self.seed = seed
 
     def train_dataloader(self) -> DataLoader:

@@ -13,11 +13,19 @@ from ditflow.sprites.train import Recipe
 
 
 def write_shard(folder, frames: int, channels: int = 8) -> None:
+    """As `encode_shards` writes them, `frames` latent frames of noise."""
     folder.mkdir(parents=True)
     generator = torch.Generator().manual_seed(0)
-    latents = torch.randn(SHARD, frames, channels, 16, 16, generator=generator).half()
-    ids = torch.randint(0, 20, (SHARD, MAX_TEXT_TOKENS), dtype=torch.int16, generator=generator)
-    save_file({"latents": latents, "ids": ids}, folder / "000.safetensors")
+    clips = shard_clips(0, seed=5, frames=4 * frames - 3)
+    tensors = {
+        "latents": torch.randn(SHARD, frames, channels, 16, 16, generator=generator).half(),
+        "ids": torch.randint(
+            0, 20, (SHARD, MAX_TEXT_TOKENS), dtype=torch.int16, generator=generator
+        ),
+        "paths": torch.tensor([clip.path for clip in clips]),
+        "radii": torch.tensor([clip.radius for clip in clips]),
+    }
+    save_file(tensors, folder / "000.safetensors")
 
 
 @pytest.mark.parametrize("rotary", [True, False])
