@@ -1,11 +1,11 @@
-"""The `ditflow` command: fit, predict, inspect."""
+"""The `ditflow` command."""
 
 import logging
 import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import diffusers
 import transformers
@@ -15,6 +15,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveCon
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from ditflow import __version__
+from ditflow.benchmark.command import benchmark
 from ditflow.callbacks import (
     EmbeddingCheckpoint,
     GuidedProgressBar,
@@ -27,6 +28,9 @@ from ditflow.errors import DitflowError
 from ditflow.inspect import inspect
 from ditflow.module import MotionTransfer
 from ditflow.options import SHORT, expand
+from ditflow.parsing import OneLineErrors
+from ditflow.score import score
+from ditflow.selftest import selftest
 
 USAGE = """\
 ditflow: transfer the motion of a video to new videos, with no training of the model.
@@ -34,17 +38,21 @@ ditflow: transfer the motion of a video to new videos, with no training of the m
   ditflow fit --video ref.mp4 --prompt "..." --output DIR [--config PRESET]
   ditflow predict --embedding DIR/motion.safetensors --prompts "..." "..." --output DIR
   ditflow inspect DIR/motion.safetensors
+  ditflow test --embedding DIR/motion.safetensors --video ref.mp4 --output DIR
+  ditflow test --videos a.mp4 b.mp4 --video ref.mp4 --prompts "..." --output DIR
+  ditflow benchmark --config MANIFEST --output DIR
+  ditflow selftest --config PRESET
 
 Every command has --help; `fit` and `predict` also have --print_config.
 """
 
 
-class Parser(LightningArgumentParser):
-    """Errors are one line and exit status 2."""
+COMMANDS = {"benchmark": benchmark, "selftest": selftest, "test": score}
+"""Commands that are not LightningCLI's; each takes its arguments and returns the exit status."""
 
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        lines = [line.strip() for line in str(message).splitlines() if line.strip()]
-        raise DitflowError(" ".join(lines))
+
+class Parser(OneLineErrors, LightningArgumentParser):
+    """LightningCLI's, with errors of one line."""
 
 
 class RunConfig(SaveConfigCallback):
@@ -153,7 +161,8 @@ class MotionCLI(LightningCLI):
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run a command; 0 if it did what was asked, 2 if the input was wrong, in one line."""
+    """Run a command; 0 if it did what was asked, 1 if some of it failed (benchmark, selftest), 2 if
+    the input was wrong, in one line."""
     args = list(sys.argv[1:] if args is None else args)
     _quieten()
     try:
@@ -165,8 +174,11 @@ def main(args: Sequence[str] | None = None) -> int:
             print(inspect(args[1:]))
         elif args[0] in MotionCLI.subcommands():
             MotionCLI(expand(args))
+        elif args[0] in COMMANDS:
+            return COMMANDS[args[0]](args[1:])
         else:
-            raise DitflowError(f"command {args[0]!r} is unknown; use fit, predict or inspect.")
+            known = ", ".join([*MotionCLI.subcommands(), "inspect", *COMMANDS])
+            raise DitflowError(f"command {args[0]!r} is unknown; use one of {known}.")
     except DitflowError as error:
         print(f"ditflow: error: {error}", file=sys.stderr)
         return 2

@@ -48,6 +48,8 @@ class GuidedSampling(LightningModule):
         self._backbone = [backbone]
         self.sampler_options = sampler_options
         self.parameterization, self.separate_query_key = parameterization, separate_query_key
+        self.progress = True
+        """Whether the steps show progress bars of their own."""
         self.injection: Injection | None = None
         self.reference_latents: torch.Tensor | None = None
         self.embedding: MotionEmbedding | None = None
@@ -100,12 +102,12 @@ class GuidedSampling(LightningModule):
         """The unguided steps, with the stock ρ; returns z_0."""
         positions = self.backbone.positions(tuple(sampler.latents.shape))
         steps = range(first, self.sampler_options.num_steps)
-        for step in tqdm(steps, desc="Denoising", disable=not steps):
+        for step in tqdm(steps, desc="Denoising", disable=not (steps and self.progress)):
             sampler.advance(step, sampler.predict(step, positions))
         return sampler.latents
 
     def decode(self, latents: torch.Tensor, num_frames: int) -> torch.Tensor:
-        with tqdm(total=1, desc="Decoding") as bar:
+        with tqdm(total=1, desc="Decoding", disable=not self.progress) as bar:
             video = self.backbone.decode_video(latents, num_frames)
             bar.update()
         return video
@@ -124,7 +126,8 @@ class GuidedSampling(LightningModule):
         embedding, header = self.embedding, self.embedding.header
         sampler = self.sampler(item.prompt, item.seed, header.latent_shape)
         stock = self.backbone.positions(header.latent_shape)
-        for step in tqdm(range(header.guided_steps), desc="Guided steps"):
+        steps = range(header.guided_steps)
+        for step in tqdm(steps, desc="Guided steps", disable=not self.progress):
             if step < embedding.first_step:
                 # Overwritten below, but the noise of a stochastic scheduler must be drawn.
                 sampler.advance(step, torch.zeros_like(sampler.latents, dtype=torch.float32))

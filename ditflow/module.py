@@ -110,7 +110,7 @@ class MotionTransfer(GuidedSampling):
     def encode_reference(self, frames: torch.Tensor) -> torch.Tensor:
         """Frames [T, 3, height, width] to the reference motion (Algorithm 1, lines 1 to 7)."""
         backbone = self.backbone
-        with tqdm(total=1, desc="Encoding the reference") as bar:
+        with tqdm(total=1, desc="Encoding the reference", disable=not self.progress) as bar:
             self.reference_latents = backbone.encode_video(frames)
             outputs = self.outputs(
                 self.reference_latents,

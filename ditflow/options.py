@@ -1,8 +1,10 @@
 """Everyday short options and preset names, rewritten to LightningCLI's own before parsing."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+
+import yaml
 
 from ditflow.embedding import read_header
 from ditflow.errors import DitflowError
@@ -47,30 +49,27 @@ DEFAULT_PRESET = "sprites-rope"
 def expand(args: Sequence[str]) -> list[str]:
     """Rewrite a command line: short names, lists, preset names, and what an embedding says.
 
-    A fit with no `--config` gets the default preset; a predict starts from the arguments of the
-    fit that its embedding carries.
+    A fit whose configurations name no backbone gets the default preset below them; a predict
+    starts from the arguments of the fit that its embedding carries.
     """
     if not args or args[0] not in ("fit", "predict"):
         return list(args)
     subcommand, *rest = args
-    expanded = _resolve_presets(_rewrite(rest))
-    has_config = any(
-        token in ("-c", "--config") or token.startswith("--config=") for token in expanded
-    )
+    expanded = resolve_configs(_rewrite(rest), preset_path)
     if subcommand == "predict":
         embedding = _value(expanded, "--data.embedding")
         if embedding is not None:
             header = read_header(embedding)
             expanded = ["--config", json.dumps({"model": header.model}), *expanded]
-    elif not has_config:
+    elif not any(_names_backbone(config) for config in _values(expanded, "--config", "-c")):
         expanded = ["--config", str(preset_path(DEFAULT_PRESET)), *expanded]
     return [subcommand, *expanded]
 
 
-def preset_folder() -> Path:
-    """Where presets are: inside an installed package, beside it in a checkout."""
-    inside = Path(__file__).parent / "presets"
-    return inside if inside.is_dir() else Path(__file__).parents[1] / "presets"
+def shipped(folder: str) -> Path:
+    """A folder of shipped files: inside an installed package, beside it in a checkout."""
+    inside = Path(__file__).parent / folder
+    return inside if inside.is_dir() else Path(__file__).parents[1] / folder
 
 
 def preset_path(name: str) -> Path:
@@ -79,13 +78,38 @@ def preset_path(name: str) -> Path:
     Raises:
         DitflowError: neither is there.
     """
+    return _path(name, shipped("presets"), "preset")
+
+
+def manifest_path(name: str) -> Path:
+    """The file of a benchmark manifest, by bare name or by path.
+
+    Raises:
+        DitflowError: neither is there.
+    """
+    return _path(name, shipped("configs") / "benchmark", "manifest")
+
+
+def resolve_configs(args: Sequence[str], path_of: Callable[[str], Path]) -> list[str]:
+    """Arguments with the names after `--config` made into paths."""
+    resolved = list(args)
+    for index, token in enumerate(resolved):
+        if token in ("-c", "--config") and index + 1 < len(resolved):
+            if not resolved[index + 1].lstrip().startswith("{"):
+                resolved[index + 1] = str(path_of(resolved[index + 1]))
+        elif token.startswith("--config="):
+            resolved[index] = f"--config={path_of(token.removeprefix('--config='))}"
+    return resolved
+
+
+def _path(name: str, folder: Path, kind: str) -> Path:
     if Path(name).is_file():
         return Path(name)
-    preset = preset_folder() / f"{name}.yaml"
-    if preset.is_file():
-        return preset
-    known = ", ".join(sorted(path.stem for path in preset_folder().glob("*.yaml")))
-    raise DitflowError(f"config={name} is neither a file nor a preset; presets are {known}.")
+    path = folder / f"{name}.yaml"
+    if path.is_file():
+        return path
+    known = ", ".join(sorted(path.stem for path in folder.glob("*.yaml")))
+    raise DitflowError(f"config={name} is neither a file nor a {kind}; {kind}s are {known}.")
 
 
 def _rewrite(args: Sequence[str]) -> list[str]:
@@ -120,21 +144,26 @@ def _as_list(name: str, values: list[str]) -> str:
         ) from error
 
 
-def _resolve_presets(args: list[str]) -> list[str]:
-    resolved = list(args)
-    for index, token in enumerate(resolved):
-        if token in ("-c", "--config") and index + 1 < len(resolved):
-            if not resolved[index + 1].lstrip().startswith("{"):
-                resolved[index + 1] = str(preset_path(resolved[index + 1]))
-        elif token.startswith("--config="):
-            resolved[index] = f"--config={preset_path(token.removeprefix('--config='))}"
-    return resolved
+def _names_backbone(config: str) -> bool:
+    """Whether a configuration (a file, or text) says which backbone; unreadable ones are left to
+    the parser."""
+    try:
+        text = config if config.lstrip().startswith("{") else Path(config).read_text("utf-8")
+        return "backbone" in yaml.safe_load(text).get("model", {})
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, TypeError):
+        return True
+
+
+def _values(args: list[str], *names: str) -> list[str]:
+    """Every value of an option."""
+    found = []
+    for index, token in enumerate(args):
+        name, equals, value = token.partition("=")
+        if name in names and (equals or index + 1 < len(args)):
+            found.append(value if equals else args[index + 1])
+    return found
 
 
 def _value(args: list[str], name: str) -> str | None:
-    for index, token in enumerate(args):
-        if token == name and index + 1 < len(args):
-            return args[index + 1]
-        if token.startswith(f"{name}="):
-            return token.removeprefix(f"{name}=")
-    return None
+    """The first value of an option."""
+    return next(iter(_values(args, name)), None)

@@ -1,11 +1,14 @@
 """Motion flows as pictures: hue is direction, strength is distance."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
+from PIL import Image, ImageDraw
 
 from ditflow.functional.motion_flow import Grid
+from ditflow.video import contact_sheet
 
 
 def flow_picture(flow: torch.Tensor, grid: Grid, pixels: int = 420) -> torch.Tensor:
@@ -42,3 +45,18 @@ def color_wheel(size: int = 9, pixels: int = 144) -> torch.Tensor:
     rows, columns = torch.meshgrid(steps, steps, indexing="ij")
     flow = torch.stack([columns, rows], dim=-1).reshape(1, 1, size * size, 2)
     return flow_picture(flow, (1, size, size), pixels)
+
+
+def labelled_sheet(
+    videos: Sequence[torch.Tensor], names: Sequence[str], height: int = 128
+) -> Image.Image:
+    """A contact sheet, one row a video of about `height` pixels, each row's name at its left."""
+    scale = height / videos[0].shape[-2]
+    sheet = contact_sheet([F.interpolate(v, scale_factor=scale, mode="bilinear") for v in videos])
+    margin = 24 + 7 * max(len(name) for name in names)
+    picture = Image.new("RGB", (sheet.width + margin, sheet.height), "white")
+    picture.paste(sheet, (margin, 0))
+    draw = ImageDraw.Draw(picture)
+    for row, name in enumerate(names):
+        draw.text((8, (row + 0.5) * sheet.height / len(videos) - 6), name, fill="black")
+    return picture

@@ -12,11 +12,11 @@ from safetensors.torch import save_file
 from ditflow import MotionEmbedding
 from ditflow.callbacks.video_writer import slug
 from ditflow.cli import main
-from ditflow.options import SHORT, expand, preset_folder, preset_path
+from ditflow.options import SHORT, expand, preset_path, shipped
 from ditflow.video import read_video
 from tests.test_video import write_audio
 
-PRESETS = sorted(path.stem for path in preset_folder().glob("*.yaml"))
+PRESETS = sorted(path.stem for path in shipped("presets").glob("*.yaml"))
 QUICK = ["--steps", "6", "--model.guided_share", "0.4", "--model.optimization_steps", "1"]
 PROMPT = "a blue square on a white background"
 
@@ -104,15 +104,28 @@ def test_inspect_shows_what_is_in_it(fitted, capsys):
         assert expected in out
 
 
+def leaves(tree, path=()):
+    """Every value of nested mappings with the keys that lead to it."""
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            yield from leaves(value, (*path, key))
+    else:
+        yield path, tree
+
+
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("run", [None, "fit.yaml"])
 def test_every_preset_parses_with_every_config(preset, run, capsys):
     stacked = [] if run is None else ["--config", f"configs/{run}"]
     config = printed_config(capsys, "fit", *stacked, "--config", preset)
     stored = yaml.safe_load(preset_path(preset).read_text())
-    assert config["model"]["block"] == stored["model"]["block"]
-    assert config["model"]["learning_rates"] == stored["model"]["learning_rates"]
-    assert config["model"]["target"] == "latents"
+    stated = list(leaves(stored))
+    assert stated
+    for path, value in stated:
+        assert at(config, ".".join(path)) == value
+    # A method's preset is laid over a backbone's, by default the embedded one.
+    backbone = stored["model"].get("backbone", {"init_args": {"name": "sprites-rope"}})
+    assert config["model"]["backbone"]["init_args"]["name"] == backbone["init_args"]["name"]
 
 
 def test_predict_config_parses(capsys):

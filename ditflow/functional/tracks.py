@@ -63,13 +63,21 @@ def motion_fidelity(tracks: Tracks, reference: Tracks) -> Fidelity:
     one are averaged, so that neither motion left out nor motion added goes unseen.
     """
     ours, theirs = _same_length(tracks, reference)
-    first, second = _moving(ours), _moving(theirs)
+    first, second = moving_tracks(ours), moving_tracks(theirs)
     shares = first.float().mean(), second.float().mean()
     if not (first.any() and second.any()):
         agree = not (first.any() or second.any())
         return Fidelity(shares[0].new_tensor(float(agree)), *shares)
     similarity = track_similarity(_select(ours, first), _select(theirs, second))
     return Fidelity((similarity.amax(1).mean() + similarity.amax(0).mean()) / 2, *shares)
+
+
+def moving_tracks(tracks: Tracks) -> torch.Tensor:
+    """Which tracks move and are seen long enough, [N] of bool."""
+    held = _held(tracks)
+    away = (held - held[:, :1]).norm(dim=-1).amax(1)
+    seen = (tracks.visible[:, 1:] & tracks.visible[:, :-1]).float().mean(1)
+    return (away > MOVING) & (seen >= SEEN)
 
 
 def track_similarity(tracks: Tracks, reference: Tracks) -> torch.Tensor:
@@ -96,7 +104,7 @@ def trajectory_error(tracks: Tracks, reference: Tracks) -> torch.Tensor:
     ours, theirs = _same_length(tracks, reference)
     errors = []
     for these, those in ((ours, theirs), (theirs, ours)):
-        moving, candidates = _moving(these), _moving(those)
+        moving, candidates = moving_tracks(these), moving_tracks(those)
         if not moving.any():
             continue
         if not candidates.any():
@@ -131,14 +139,6 @@ def _same_length(tracks: Tracks, reference: Tracks) -> tuple[Tracks, Tracks]:
 
 def _select(tracks: Tracks, chosen: torch.Tensor) -> Tracks:
     return tracks._replace(points=tracks.points[chosen], visible=tracks.visible[chosen])
-
-
-def _moving(tracks: Tracks) -> torch.Tensor:
-    """Which tracks move and are seen long enough, [N] of bool."""
-    held = _held(tracks)
-    away = (held - held[:, :1]).norm(dim=-1).amax(1)
-    seen = (tracks.visible[:, 1:] & tracks.visible[:, :-1]).float().mean(1)
-    return (away > MOVING) & (seen >= SEEN)
 
 
 def _held(tracks: Tracks) -> torch.Tensor:

@@ -45,7 +45,7 @@ def load_clip(name: str = "sprites-clip") -> Clip:
     path = EMBEDDED / name
     source = str(path) if path.is_dir() else name
     try:
-        model = PooledCLIP.from_pretrained(source)
+        model = PooledCLIP.from_pretrained(source, dtype=torch.float32)
         processor = CLIPProcessor.from_pretrained(source)
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)

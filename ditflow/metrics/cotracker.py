@@ -4,12 +4,12 @@ import torch
 
 from ditflow.errors import DitflowError
 from ditflow.functional.tracks import Tracks
-from ditflow.metrics.tracker import diagonal, grid_points
+from ditflow.metrics.tracker import Tracker, diagonal, grid_points
 
 REPOSITORY, MODEL = "facebookresearch/co-tracker", "cotracker3_offline"
 
 
-class CoTracker3:
+class CoTracker3(Tracker):
     """CoTracker3, downloaded by torch.hub on first use.
 
     Its weights are licensed CC-BY-NC: not for commercial use. Choosing it is the user's decision.
@@ -24,17 +24,16 @@ class CoTracker3:
     name = "cotracker3"
 
     def __init__(self, device: str = "auto"):
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.device = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
         try:
             model = torch.hub.load(REPOSITORY, MODEL, trust_repo=True, verbose=False)
         except Exception as error:  # torch.hub raises what its download or the repository raises
+            reason = " ".join(str(error).split())
             raise DitflowError(
-                f"tracker=cotracker3 could not be had ({type(error).__name__}: {error}); download "
+                f"tracker=cotracker3 could not be had ({type(error).__name__}: {reason}); download "
                 f"it once with network (torch.hub, {REPOSITORY}), or use tracker=lucas-kanade."
             ) from error
-        self.model = model.to(device).eval()
-        self.device = device
+        self.model = model.to(self.device).eval()
 
     @torch.no_grad()
     def track(self, frames: torch.Tensor, grid: int) -> Tracks:
@@ -44,6 +43,6 @@ class CoTracker3:
         tracks, visible = self.model(video, queries=queries.to(self.device))
         return Tracks(
             tracks[0].transpose(0, 1).float().cpu(),
-            visible[0].transpose(0, 1).bool().cpu(),
+            visible.reshape(tracks.shape[1:3]).T.bool().cpu(),
             diagonal(frames),
         )

@@ -7,10 +7,10 @@ import numpy as np
 import torch
 
 from ditflow.functional.tracks import Tracks
-from ditflow.metrics.tracker import diagonal, grid_points
+from ditflow.metrics.tracker import Tracker, diagonal, grid_points
 
 
-class LucasKanade:
+class LucasKanade(Tracker):
     """Follows points from frame to frame, each step checked by tracking it back.
 
     A point that does not come back is unseen from there on, and stays where it was last seen.

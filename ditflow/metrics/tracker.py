@@ -1,21 +1,21 @@
 """What motion metrics ask of a point tracker."""
 
 import math
-from typing import Protocol
+from abc import ABC, abstractmethod
 
 import torch
 
 from ditflow.functional.tracks import Tracks
 
 
-class Tracker(Protocol):
+class Tracker(ABC):
     """Follows a grid of points through a video; values of different trackers do not compare."""
 
     name: str
 
+    @abstractmethod
     def track(self, frames: torch.Tensor, grid: int) -> Tracks:
         """Frames [T, 3, height, width] in [0, 1] → tracks of `grid`² points of frame 0."""
-        ...
 
 
 def grid_points(frames: torch.Tensor, grid: int) -> torch.Tensor:

@@ -10,14 +10,14 @@ from pathlib import Path
 import torch
 from diffusers import CogVideoXPipeline
 from jsonargparse import auto_cli
-from PIL import Image, ImageDraw
 
 from ditflow.backbones.loading import EMBEDDED
 from ditflow.cli import main
+from ditflow.pictures import labelled_sheet
 from ditflow.sprites.evaluate import preset
 from ditflow.sprites.render import render
 from ditflow.sprites.world import FPS, NUM_FRAMES, Clip
-from ditflow.video import FrameRange, contact_sheet, read_video, side_by_side, write_video
+from ditflow.video import FrameRange, read_video, side_by_side, write_video
 
 PROMPT = "a blue square on a white background"
 NEW_PROMPTS = ("a yellow circle on a navy background", "a pink cross on a teal background")
@@ -60,7 +60,7 @@ def demo(output: Path = Path("demo"), backbone: str = "sprites-rope", seed: int 
         torch.from_numpy(read_video(path, FrameRange())).permute(0, 3, 1, 2) / 255
         for path in videos.values()
     ]
-    labelled(frames, list(videos)).save(output / "demo.png")
+    labelled_sheet(frames, list(videos)).save(output / "demo.png")
     write_video(side_by_side([enlarge(video) for video in frames]), output / "demo.gif", FPS)
     print(f"\nReference, unguided, and guided videos side by side, in {_minutes(started)}:")
     print(f"  {output / 'demo.png'}\n  {output / 'demo.gif'}")
@@ -91,18 +91,6 @@ def unguided(backbone: str, seed: int) -> torch.Tensor:
 
 def enlarge(video: torch.Tensor, scale: int = 2) -> torch.Tensor:
     return torch.nn.functional.interpolate(video, scale_factor=scale, mode="bilinear")
-
-
-def labelled(videos: list[torch.Tensor], names: list[str], margin: int = 110) -> Image.Image:
-    """A contact sheet with each row's name at its left."""
-    sheet = contact_sheet([enlarge(video) for video in videos])
-    picture = Image.new("RGB", (sheet.width + margin, sheet.height), "white")
-    picture.paste(sheet, (margin, 0))
-    draw = ImageDraw.Draw(picture)
-    height = sheet.height / len(videos)
-    for row, name in enumerate(names):
-        draw.text((8, (row + 0.5) * height - 6), name, fill="black")
-    return picture
 
 
 def _command(*args: str) -> None:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from jsonargparse import auto_cli
 from lightning import Trainer
 
@@ -22,12 +21,11 @@ from ditflow.backbones.loading import load_backbone
 from ditflow.callbacks import EmbeddingCheckpoint, KVInjection
 from ditflow.data import MotionDataModule
 from ditflow.module import MotionTransfer
-from ditflow.options import preset_path
+from ditflow.settings import read_settings
 from ditflow.sprites.measure import attributes as drawn_attributes
 from ditflow.sprites.measure import motion_agreement, path_error
 from ditflow.sprites.render import render
 from ditflow.sprites.world import BACKGROUNDS, COLORS, SHAPES, Clip, caption, sample_clip
-from ditflow.targets import LearningRates
 from ditflow.video import contact_sheet, write_video
 
 HELD_OUT = 900_000
@@ -204,11 +202,7 @@ def cases(count: int, first_seed: int) -> Iterator[Case]:
 
 def preset(backbone: str) -> dict[str, Any]:
     """The arguments of `MotionTransfer` that a backbone's preset gives."""
-    model = yaml.safe_load(preset_path(backbone).read_text())["model"]
-    model.pop("backbone")
-    model.pop("objective")
-    rates = {name: tuple(pair) for name, pair in model.pop("learning_rates").items()}
-    return model | {"learning_rates": LearningRates(**rates)}
+    return read_settings(backbone).model
 
 
 def trainer(folder: str) -> Trainer:

@@ -6,9 +6,18 @@ from diffusers import (
     CogVideoXDPMScheduler,
     CogVideoXTransformer3DModel,
 )
-from transformers import T5Config, T5EncoderModel, T5Tokenizer
+from transformers import (
+    CLIPConfig,
+    CLIPImageProcessorPil,
+    CLIPModel,
+    CLIPProcessor,
+    CLIPTokenizer,
+    T5Config,
+    T5EncoderModel,
+    T5Tokenizer,
+)
 
-from ditflow.sprites.world import BACKGROUNDS, COLORS, NUM_FRAMES, SHAPES, SIZE
+from ditflow.sprites.world import BACKGROUNDS, COLORS, NUM_FRAMES, SHAPES, SIZE, captions
 
 MAX_TEXT_TOKENS = 16
 LATENT_CHANNELS = 8
@@ -89,3 +98,42 @@ SCHEDULE = {
 
 def build_scheduler(rotary: bool) -> CogVideoXDPMScheduler | CogVideoXDDIMScheduler:
     return CogVideoXDPMScheduler(**SCHEDULE) if rotary else CogVideoXDDIMScheduler(**SCHEDULE)
+
+
+def build_clip_processor() -> CLIPProcessor:
+    """The captions' words whole, any other word in smaller pieces; pictures at their own size."""
+    tokenizer = CLIPTokenizer().train_new_from_iterator(captions(), vocab_size=400)
+    tokenizer.model_max_length = MAX_TEXT_TOKENS
+    size = {"height": SIZE, "width": SIZE}
+    return CLIPProcessor(
+        CLIPImageProcessorPil(size={"shortest_edge": SIZE}, crop_size=size), tokenizer
+    )
+
+
+def build_clip(processor: CLIPProcessor) -> CLIPModel:
+    """A vision transformer of 4 blocks over 8 × 8 patches, and a text one of 2."""
+    tokenizer = processor.tokenizer
+    return CLIPModel(
+        CLIPConfig(
+            text_config={
+                "vocab_size": len(tokenizer),
+                "hidden_size": 64,
+                "intermediate_size": 128,
+                "num_hidden_layers": 2,
+                "num_attention_heads": 4,
+                "max_position_embeddings": MAX_TEXT_TOKENS,
+                "bos_token_id": tokenizer.bos_token_id,
+                "eos_token_id": tokenizer.eos_token_id,
+                "pad_token_id": tokenizer.pad_token_id,
+            },
+            vision_config={
+                "hidden_size": 128,
+                "intermediate_size": 256,
+                "num_hidden_layers": 4,
+                "num_attention_heads": 4,
+                "image_size": SIZE,
+                "patch_size": 8,
+            },
+            projection_dim=64,
+        )
+    )

@@ -4,6 +4,7 @@ python -m ditflow.sprites.train vae       # autoencoder
 python -m ditflow.sprites.train latents   # clips encoded once
 python -m ditflow.sprites.train rope      # rotary transformer and text encoder
 python -m ditflow.sprites.train sincos    # sinusoidal transformer, from the rotary one's weights
+python -m ditflow.sprites.train clip      # CLIP, for measuring
 python -m ditflow.sprites.train package   # half-precision pipelines into ditflow/sprites/weights
 """
 
@@ -20,6 +21,8 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from ditflow.sprites.latents import LatentClips, encode_shards
 from ditflow.sprites.models import (
+    build_clip,
+    build_clip_processor,
     build_scheduler,
     build_text_encoder,
     build_tokenizer,
@@ -27,6 +30,7 @@ from ditflow.sprites.models import (
     build_vae,
 )
 from ditflow.sprites.render import render
+from ditflow.sprites.train_clip import ClipTraining, Frames
 from ditflow.sprites.train_transformer import TransformerTraining
 from ditflow.sprites.train_vae import VAEClips, VAETraining
 from ditflow.sprites.world import sample_clip
@@ -114,10 +118,24 @@ class Recipe:
             module.text_encoder.load_state_dict(_part(state, "text_encoder"))
         self._train(module, "sincos", clips, stills)
 
-    def package(self, parts: Sequence[str] = ("rope", "sincos"), folder: Path = WEIGHTS) -> None:
-        """Write trained `parts` as ordinary diffusers folders in half precision."""
+    def clip(self, epochs: int = 12) -> None:
+        """Train the CLIP that image quality is measured with, for `epochs` of 100 steps."""
+        module = ClipTraining(build_clip_processor(), epochs)
+        self._fit(module, Frames(self._trained_vae(), self.seed), "clip", processes=1)
+
+    def package(
+        self, parts: Sequence[str] = ("rope", "sincos", "clip"), folder: Path = WEIGHTS
+    ) -> None:
+        """Write trained `parts` as ordinary diffusers (transformers) folders in half precision."""
         vae, tokenizer = self._trained_vae(), build_tokenizer()
         for part in parts:
+            if part == "clip":
+                processor = build_clip_processor()
+                clip = build_clip(processor)
+                clip.load_state_dict(_part(_weights(self.work / "clip"), "clip"))
+                clip.half().save_pretrained(folder / "sprites-clip")
+                processor.save_pretrained(folder / "sprites-clip")
+                continue
             state = _weights(self.work / part)
             transformer = build_transformer(rotary=part == "rope")
             transformer.load_state_dict(_part(state, "transformer"))

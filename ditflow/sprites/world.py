@@ -7,6 +7,7 @@ generated video can come from nowhere but its noise or a reference.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 import torch
 
@@ -65,10 +66,19 @@ class Clip:
     def caption(self) -> str:
         return caption(self.shape, self.color, self.background)
 
+    def at(self, time: int) -> "Clip":
+        """One frame of it, as a clip."""
+        return replace(self, path=self.path[time : time + 1])
+
 
 def caption(shape: str, color: str, background: str) -> str:
     """The prompt that describes these attributes."""
     return f"a {color} {shape} on a {background} background"
+
+
+def captions() -> list[str]:
+    """Every caption there is, shape by shape, then by colour and background."""
+    return [caption(*names) for names in product(SHAPES, COLORS, BACKGROUNDS)]
 
 
 def sample_clip(generator: torch.Generator, motion: str | None = None) -> Clip:

@@ -1,0 +1,110 @@
+"""A benchmark's jobs: what is to be made, where each result goes, and whether it is there."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ditflow.benchmark.references import Reference
+from ditflow.settings import Settings
+
+
+@dataclass(frozen=True)
+class Job:
+    """One fit, with its own prompt's result and, with reuse, one for each other category.
+
+    Attributes:
+        order: place in the manifest, for tables.
+        backbone, method: their names in the manifest.
+        settings: of both, stacked.
+        reference: the video.
+        category: of the prompt that is fitted.
+        seed: of the initial noise.
+        reused: categories of prompts the embedding is put into.
+    """
+
+    order: int
+    backbone: str
+    method: str
+    settings: Settings
+    reference: Reference
+    category: str
+    seed: int
+    reused: tuple[str, ...] = ()
+
+    def results(self) -> Iterator["Result"]:
+        for category in (self.category, *self.reused):
+            yield Result(self, category)
+
+    def __str__(self) -> str:
+        return f"{self.backbone}, {self.method}, {self.reference.name}, {self.category}"
+
+
+@dataclass(frozen=True)
+class Result:
+    """One video of a job and its scores: `<name>.json` and `<name>.mp4`."""
+
+    job: Job
+    category: str
+
+    @property
+    def prompt(self) -> str:
+        return self.job.reference.prompt(self.category)
+
+    @property
+    def is_reused(self) -> bool:
+        return self.category != self.job.category
+
+    def path(self, folder: Path) -> Path:
+        """The JSON file; the video lies beside it."""
+        job = self.job
+        name = f"{job.category}-to-{self.category}" if self.is_reused else job.category
+        parts = (job.backbone, job.method, job.reference.name)
+        return folder.joinpath("results", *parts, f"{name}-seed{job.seed}.json")
+
+    def key(self, measured: dict[str, Any]) -> str:
+        """Hash of all that the result depends on; a result of another key is made again."""
+        reference = self.job.reference
+        contents = [
+            self.job.settings.source,
+            {**vars(reference), "video": reference.video.name},
+            [self.job.category, self.category, self.job.seed],
+            measured,
+        ]
+        return hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def read_results(folder: Path) -> list[dict[str, Any]]:
+    """All results of a benchmark's folder, failed ones included."""
+    found = [_read(path) for path in sorted(folder.glob("results/**/*.json"))]
+    return [result for result in found if result is not None]
+
+
+def is_finished(path: Path, key: str) -> bool:
+    """Whether a result is there, of this key and without error."""
+    result = _read(path)
+    return result is not None and result["key"] == key and "error" not in result
+
+
+def write_result(path: Path, result: dict[str, Any]) -> None:
+    """Write a result, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(result, indent=1), encoding="utf-8")
+    partial.replace(path)
+
+
+def share(jobs: Sequence[Job], rank: int, ranks: int) -> list[Job]:
+    """Every `ranks`-th job, from the `rank`-th."""
+    return list(jobs[rank::ranks])
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """A result; None for what is missing or was not written by a benchmark."""
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return result if isinstance(result, dict) and "key" in result else None

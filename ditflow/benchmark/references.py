@@ -1,0 +1,86 @@
+"""Reference videos of a benchmark, with a prompt for each category."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+CATEGORIES = ("caption", "subject", "scene")
+"""Of prompts: one that describes the reference; another subject in its scene; all different."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A reference video and its prompts.
+
+    Attributes:
+        name: unique in a benchmark; results are filed under it.
+        video: file or folder of frames.
+        caption, subject, scene: prompts, see `CATEGORIES`.
+        start_frame, num_frames, stride: what is taken of the video.
+    """
+
+    name: str
+    video: Path
+    caption: str
+    subject: str
+    scene: str
+    start_frame: int = 0
+    num_frames: int | None = None
+    stride: int = 1
+
+    def prompt(self, category: str) -> str:
+        return getattr(self, category)
+
+
+class References(ABC):
+    """Where a benchmark's videos come from."""
+
+    @abstractmethod
+    def problems(self) -> list[str]:
+        """What is missing or wrong, found without any work."""
+
+    @abstractmethod
+    def videos(self, folder: Path) -> list[Reference]:
+        """The references; those that have to be made are made in `folder`."""
+
+    def extra(self, video: torch.Tensor, reference: torch.Tensor, prompt: str) -> dict[str, float]:
+        """Further scores that only these references allow."""
+        return {}
+
+
+class VideoList(References):
+    """References listed in the manifest.
+
+    Args:
+        videos: the references; relative paths start at `root`.
+        root: folder of the videos, such as a local DAVIS's `JPEGImages/480p`.
+    """
+
+    def __init__(self, videos: list[Reference], root: Path = Path()):
+        self.listed, self.root = videos, root
+
+    def problems(self) -> list[str]:
+        found = [
+            f"{reference.name}: {self.root / reference.video} does not exist"
+            for reference in self.listed
+            if not (self.root / reference.video).exists()
+        ]
+        names = [reference.name for reference in self.listed]
+        found += [f"{name}: listed twice" for name in sorted(set(names)) if names.count(name) > 1]
+        for reference in self.listed:
+            found += [
+                f"{reference.name}: no {category} prompt"
+                for category in CATEGORIES
+                if not reference.prompt(category).strip()
+            ]
+        if not self.listed:
+            found.append("videos: none listed")
+        return found
+
+    def videos(self, folder: Path) -> list[Reference]:
+        return [
+            Reference(**vars(reference) | {"video": self.root / reference.video})
+            for reference in self.listed
+        ]

@@ -1,0 +1,157 @@
+"""Run a benchmark's jobs: fit, put into other prompts, score, and file the results."""
+
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import Trainer
+
+from ditflow.backbones.cogvideox import CogVideoXBackbone
+from ditflow.backbones.loading import load_backbone
+from ditflow.benchmark.jobs import Job, Result, is_finished, write_result
+from ditflow.benchmark.references import References
+from ditflow.callbacks import EmbeddingCheckpoint, KVInjection
+from ditflow.data import MotionDataModule
+from ditflow.memory import peak_memory
+from ditflow.module import MotionTransfer
+from ditflow.scoring import Scorer
+from ditflow.video import write_video
+
+
+class Runner:
+    """Runs jobs one by one, keeping the backbone in use and the references' tracks.
+
+    Args:
+        folder: of the benchmark's output.
+        references: where the videos come from, for their extra scores.
+        scorer: the metrics.
+    """
+
+    def __init__(self, folder: Path, references: References, scorer: Scorer):
+        self.folder, self.references, self.scorer = folder, references, scorer
+        self._loaded: tuple[dict[str, Any], CogVideoXBackbone] | None = None
+
+    def run(self, job: Job) -> str | None:
+        """Make those results of a job that are not there; the error in one line if it failed."""
+        measured = self.scorer.names()
+        keys = {result: result.key(measured) for result in job.results()}
+        missing = [r for r, key in keys.items() if not is_finished(r.path(self.folder), key)]
+        if not missing:
+            return None
+        try:
+            for result, video, made in self._make(job, missing):
+                self._file(result, video, made, keys[result])
+        except Exception as error:  # whatever it was: it is filed, and the other jobs go on
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            for result in missing:
+                path = result.path(self.folder)
+                if not is_finished(path, keys[result]):
+                    described = self._describe(result, keys[result])
+                    write_result(path, described | {"error": reason})
+            return reason
+        return None
+
+    def _make(
+        self, job: Job, wanted: list[Result]
+    ) -> Iterator[tuple[Result, tuple[torch.Tensor, torch.Tensor], dict[str, Any]]]:
+        """Wanted results' videos with the reference as the model saw it, and their cost."""
+        backbone = self._backbone(job.settings.backbone)
+        reference = job.reference
+        data = MotionDataModule(
+            **job.settings.data
+            | {
+                "video": reference.video,
+                "prompts": [reference.prompt(job.category)],
+                "start_frame": reference.start_frame,
+                "num_frames": reference.num_frames or job.settings.data["num_frames"],
+                "stride": reference.stride,
+            }
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            module = self._module(job, backbone)
+            with peak_memory(backbone.device) as peak:
+                started = time.monotonic()
+                self._trainer(job, folder).fit(module, data)
+                seconds = time.monotonic() - started
+            for result in wanted:
+                if not result.is_reused:
+                    cost = {"seconds": seconds, "peak_mib": peak.mib}
+                    yield result, (module.videos[0], data.frames), cost
+                    continue
+                again = MotionDataModule(
+                    prompts=[result.prompt], embedding=Path(folder) / "motion.safetensors"
+                )
+                module = self._module(job, backbone)
+                with peak_memory(backbone.device) as peak:
+                    started = time.monotonic()
+                    video = self._trainer(job, folder).predict(module, again)[0]
+                    cost = {"seconds": time.monotonic() - started, "peak_mib": peak.mib}
+                yield result, (video, data.frames), cost
+
+    def _module(self, job: Job, backbone: CogVideoXBackbone) -> MotionTransfer:
+        module = job.settings.module(backbone, seed=job.seed)
+        module.progress = False
+        return module
+
+    def _trainer(self, job: Job, folder: str) -> Trainer:
+        callbacks = [KVInjection(**job.settings.injection)]
+        if job.reused:
+            callbacks.append(EmbeddingCheckpoint())
+        return Trainer(
+            accelerator="auto" if torch.cuda.is_available() else "cpu",
+            devices=1,
+            max_epochs=-1,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            default_root_dir=folder,
+            callbacks=callbacks,
+        )
+
+    def _file(
+        self,
+        result: Result,
+        videos: tuple[torch.Tensor, torch.Tensor],
+        cost: dict[str, Any],
+        key: str,
+    ) -> None:
+        video, reference = videos
+        settings = result.job.settings.data
+        scores = self.scorer.score(
+            video, reference, result.prompt, reference_name=result.job.reference.name
+        ) | self.references.extra(video, reference, result.prompt)
+        path = result.path(self.folder)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_video(video, path.with_suffix(".mp4"), settings["fps"])
+        shown = self.folder / "references" / f"{result.job.reference.name}.mp4"
+        if not shown.exists():
+            write_video(reference, shown, settings["fps"])
+        write_result(path, self._describe(result, key) | cost | {"scores": scores})
+
+    def _describe(self, result: Result, key: str) -> dict[str, Any]:
+        job = result.job
+        return {
+            "key": key,
+            "order": job.order,
+            "file": str(result.path(self.folder).relative_to(self.folder).with_suffix(".mp4")),
+            "backbone": job.backbone,
+            "method": job.method,
+            "video": job.reference.name,
+            "fitted": job.category,
+            "category": result.category,
+            "prompt": result.prompt,
+            "reused": result.is_reused,
+            "seed": job.seed,
+            **self.scorer.names(),
+        }
+
+    def _backbone(self, options: dict[str, Any]) -> CogVideoXBackbone:
+        """The backbone of these options; the one before is let go first."""
+        if self._loaded is None or self._loaded[0] != options:
+            self._loaded = None
+            self._loaded = options, load_backbone(**options)
+        return self._loaded[1]

@@ -1,0 +1,124 @@
+"""`ditflow test`: score videos, given or made from a motion embedding, against a reference."""
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import Trainer
+
+from ditflow.backbones.loading import load_backbone
+from ditflow.callbacks import KVInjection, VideoWriter
+from ditflow.data import MotionDataModule, read_prompts
+from ditflow.embedding import MotionEmbedding
+from ditflow.errors import DitflowError
+from ditflow.metrics import TrackerName
+from ditflow.parsing import CommandParser
+from ditflow.scoring import HEADINGS, Scorer
+from ditflow.settings import read_settings
+from ditflow.video import FrameRange, fit_size, read_video
+
+
+def score(args: Sequence[str]) -> int:
+    """Score videos against the reference whose motion they should have, and their prompts.
+
+    Either `--embedding` (videos are made, one a prompt and seed, as `ditflow predict` does) or
+    `--videos` (files, with one prompt each or one for all) names them.
+    """
+    parser = CommandParser(prog="ditflow test", description=score.__doc__)
+    parser.add_argument("--video", type=Path, required=True, help="The reference.")
+    parser.add_argument("--embedding", type=Path, help="motion.safetensors of a fit.")
+    parser.add_argument("--videos", type=Path, nargs="+", help="Videos to score.")
+    parser.add_argument("--prompts", "--prompt", type=str, nargs="+", default=[])
+    parser.add_argument("--prompts-file", type=Path, help="More prompts, one a line.")
+    parser.add_argument("--seeds", type=int, nargs="+", help="By default the fit's.")
+    parser.add_argument("--start-frame", type=int, default=0)
+    parser.add_argument("--stride", type=int, default=1)
+    parser.add_argument("--tracker", type=TrackerName, default="lucas-kanade")
+    parser.add_argument("--clip", type=str, default="sprites-clip", help="CLIP model of IQ.")
+    parser.add_argument("--grid", type=int, default=55, help="Tracks start on grid x grid points.")
+    parser.add_argument("--output", type=Path, required=True, help="Folder of all that is made.")
+    given = parser.instantiate(parser.parse_args(list(args)))
+    if (given.embedding is None) == (given.videos is None):
+        raise DitflowError("test takes either --embedding or --videos, and one of them.")
+    frames = FrameRange(given.start_frame, None, given.stride)
+    reference = read_video(given.video, frames)
+    scorer = Scorer(given.tracker, given.clip, given.grid)
+    videos = _given(given) if given.embedding is None else _made(given)
+    rows = []
+    for name, video, prompt in videos:
+        # The reference as large as the video: tracks are compared, not pixels.
+        fitted = fit_size(reference, *video.shape[-2:])
+        rows.append({"video": name, "prompt": prompt, **scorer.score(video, fitted, prompt)})
+    given.output.mkdir(parents=True, exist_ok=True)
+    path = given.output / "scores.csv"
+    partial = path.with_suffix(".partial")
+    partial.write_text(_as_csv(rows), encoding="utf-8")
+    partial.replace(path)
+    print(_as_table(rows, scorer))
+    print(f"Wrote to {given.output}:\n  {path}")
+    return 0
+
+
+def _given(given: Any) -> Iterator[tuple[str, torch.Tensor, str]]:
+    prompts = read_prompts(given.prompts, given.prompts_file)
+    if len(prompts) not in (1, len(given.videos)):
+        raise DitflowError(
+            f"prompts: {len(prompts)} for {len(given.videos)} videos; "
+            "give one for all, or one for each."
+        )
+    prompts = prompts * len(given.videos) if len(prompts) == 1 else prompts
+    videos = [read_video(path) for path in given.videos]
+    for path, pixels, prompt in zip(given.videos, videos, prompts, strict=True):
+        yield str(path), fit_size(pixels, *pixels.shape[1:3]), prompt
+
+
+def _made(given: Any) -> Iterator[tuple[str, torch.Tensor, str]]:
+    header = MotionEmbedding.load(given.embedding).header
+    settings = read_settings({"model": header.model})
+    prompts = given.prompts
+    if not prompts and given.prompts_file is None:
+        prompts = list(header.prompts)
+    data = MotionDataModule(
+        embedding=given.embedding,
+        prompts=prompts,
+        prompts_file=given.prompts_file,
+        seeds=given.seeds,
+    )
+    module = settings.module(load_backbone(**settings.backbone))
+    writer = VideoWriter()
+    videos = Trainer(
+        accelerator="auto" if torch.cuda.is_available() else "cpu",
+        devices=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=given.output,
+        callbacks=[KVInjection(**settings.injection), writer],
+    ).predict(module, data)
+    items = data.predict_dataloader().dataset
+    for path, video, item in zip(writer.paths, videos, items, strict=False):
+        yield path.name, video, item.prompt
+
+
+def _as_csv(rows: Sequence[dict[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _as_table(rows: Sequence[dict[str, Any]], scorer: Scorer) -> str:
+    lines = [", ".join(f"{name} {value}" for name, value in scorer.names().items())]
+    for row in rows:
+        lines.append(f"{row['video']} ({row['prompt']})")
+        lines += [f"  {title:<26}{row[name]:.3f}" for name, title in HEADINGS.items()]
+    if len(rows) > 1:
+        lines.append(f"mean of {len(rows)}")
+        for name, title in HEADINGS.items():
+            lines.append(f"  {title:<26}{sum(row[name] for row in rows) / len(rows):.3f}")
+    return "\n".join(lines)

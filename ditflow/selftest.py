@@ -1,0 +1,128 @@
+"""`ditflow selftest`: whether guidance moves a backbone's decoded videos as the reference moves."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from lightning import Trainer
+
+from ditflow.backbones.cogvideox import CogVideoXBackbone
+from ditflow.backbones.loading import load_backbone
+from ditflow.callbacks import KVInjection
+from ditflow.data import MotionDataModule
+from ditflow.functional.flow_loss import moving_patches
+from ditflow.functional.tracks import moving_tracks
+from ditflow.metrics import LucasKanade, Tracker
+from ditflow.objectives import AttentionMotionFlow
+from ditflow.options import preset_path, resolve_configs
+from ditflow.parsing import CommandParser
+from ditflow.settings import Settings, read_settings
+from ditflow.sprites.render import render
+from ditflow.sprites.world import Clip
+from ditflow.video import write_video
+
+LEAST = 0.04
+"""A video counts as moved in a direction beyond this share of its width."""
+
+
+def selftest(args: Sequence[str]) -> int:
+    """Guide a backbone by a clip that moves right, and by the same clip reversed.
+
+    The motion flows of the two must point in opposite directions, and the decoded videos must move
+    in the reference's: a loss that falls is no evidence.
+
+    Returns:
+        0 if every check passed, otherwise 1.
+    """
+    parser = CommandParser(prog="ditflow selftest", description=selftest.__doc__)
+    parser.add_argument("-c", "--config", type=str, default="sprites-rope", help="A preset.")
+    parser.add_argument("--targets", type=list[str], default=["latents", "positions"])
+    parser.add_argument("--prompt", type=str, default="a red circle on a gray background")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", type=Path, help="Folder to keep the videos in.")
+    given = parser.parse_args(resolve_configs(args, preset_path))
+    settings = read_settings(str(given.config))
+    backbone = load_backbone(**settings.backbone)
+    passed = True
+    for target in given.targets:
+        rows = {
+            name: moved(settings, backbone, clip, target, given.prompt, given.seed, given.output)
+            for name, clip in directions().items()
+        }
+        for name, (flow, decoded) in rows.items():
+            sign = 1 if name == "right" else -1
+            ok = sign * flow > 0 and sign * decoded > LEAST
+            passed &= ok
+            print(
+                f"{backbone.name}, {target}, {name}: motion flow {flow:+.2f} tokens, decoded "
+                f"{decoded:+.3f} widths: {'pass' if ok else 'FAIL'}"
+            )
+    print("pass" if passed else "FAIL: guidance does not move this backbone's videos.")
+    return 0 if passed else 1
+
+
+def directions() -> dict[str, Clip]:
+    """A circle that crosses the picture to the right, and the same reversed."""
+    path = tuple((0.3 + 0.4 * t / 24, 0.5) for t in range(25))
+    right = Clip("circle", "red", "gray", 0.22, path, texture_seed=5)
+    return {"right": right, "left": replace(right, path=path[::-1])}
+
+
+def moved(
+    settings: Settings,
+    backbone: CogVideoXBackbone,
+    clip: Clip,
+    target: str,
+    prompt: str,
+    seed: int,
+    output: Path | None,
+) -> tuple[float, float]:
+    """How far the reference's motion flow and the decoded video move to the right.
+
+    Returns:
+        the mean column displacement of moving patches into later frames, in tokens, and that of
+        moving tracks of the decoded video, in widths.
+    """
+    frames, height, width = backbone.default_size()
+    drawn = render([clip], size=max(height, width))[0]
+    # A backbone of more frames sees the same motion slower; of fewer, its beginning and end too.
+    times = torch.linspace(0, len(drawn) - 1, frames).round().long()
+    name = "right" if clip.path[0] < clip.path[-1] else "left"
+    with tempfile.TemporaryDirectory() as folder:
+        reference = Path(folder) / "reference.mp4"
+        write_video(drawn[times], reference)
+        data = MotionDataModule(**settings.data | {"video": reference, "prompts": [prompt]})
+        module = settings.module(
+            backbone, target=target, seed=seed, objective=AttentionMotionFlow()
+        )
+        Trainer(
+            accelerator="auto" if torch.cuda.is_available() else "cpu",
+            devices=1,
+            max_epochs=-1,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            default_root_dir=folder,
+            callbacks=[KVInjection(**settings.injection)],
+        ).fit(module, data)
+    video = module.videos[0]
+    if output is not None:
+        write_video(video, output / f"{target}-{name}.mp4")
+    flow = module.reference_motion
+    later = torch.ones(flow.shape[:2]).triu(1).bool().to(flow.device)[..., None]
+    moving = moving_patches(flow) & later
+    return flow[..., 0][moving].mean().item(), displacement(video, LucasKanade())
+
+
+def displacement(video: torch.Tensor, tracker: Tracker, grid: int = 32) -> float:
+    """Mean displacement of moving tracks to the right over the whole video, in widths."""
+    tracks = tracker.track(video, grid)
+    chosen = moving_tracks(tracks)
+    if not chosen.any():
+        return 0.0
+    points, visible = tracks.points[chosen], tracks.visible[chosen]
+    steps = points.diff(dim=1)[..., 0] * (visible[:, 1:] & visible[:, :-1])
+    return (steps.sum(1).mean() / video.shape[-1]).item()

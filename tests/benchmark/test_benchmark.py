@@ -1,0 +1,258 @@
+"""The benchmark: manifests, resuming, failures, ranks and tables."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from ditflow import DitflowError
+from ditflow.benchmark import Manifest, Reference, VideoList
+from ditflow.benchmark.bootstrap import interval
+from ditflow.benchmark.jobs import read_results, share
+from ditflow.benchmark.references import CATEGORIES
+from ditflow.benchmark.tables import comma_separated, markdown
+from ditflow.cli import main
+from ditflow.options import shipped
+from ditflow.settings import read_settings, stack
+from ditflow.sprites.references import SpritesReferences, clip_and_prompts
+
+MANIFESTS = sorted(path.stem for path in (shipped("configs") / "benchmark").glob("*.yaml"))
+QUICK = {"model": {"num_inference_steps": 3, "guided_share": 0.4, "optimization_steps": 1}}
+
+
+def manifest(**changes) -> dict:
+    """A small one, as its YAML file holds it."""
+    return {
+        "references": {
+            "class_path": "ditflow.sprites.references.SpritesReferences",
+            "init_args": {"count": 2, "first_seed": 600_001},
+        },
+        "backbones": {"rope": ["sprites-rope", QUICK]},
+        "methods": {
+            "plain": ["backbone", {"model": {"optimization_steps": 0}}],
+            "ditflow": ["ditflow-positions"],
+        },
+        "categories": ["caption", "scene"],
+        "grid": 12,
+    } | changes
+
+
+def run(folder: Path, content: dict, *options: str) -> int:
+    path = folder / "small.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return main(["benchmark", "--config", str(path), "--output", str(folder / "out"), *options])
+
+
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_every_shipped_manifest_parses(name, capsys):
+    with pytest.raises(SystemExit) as exited:
+        main(["benchmark", "--config", name, "--output", "out", "--print_config"])
+    assert exited.value.code == 0
+    printed = yaml.safe_load(capsys.readouterr().out)
+    for backbone in printed["backbones"].values():
+        for method in printed["methods"].values():
+            read_settings(*backbone, *method)
+
+
+def test_table1_has_every_row_and_davis_enough_videos():
+    folder = shipped("configs") / "benchmark"
+    for name in ("sprites-table1", "davis-table1"):
+        content = yaml.safe_load((folder / f"{name}.yaml").read_text())
+        assert len(content["methods"]) == 6
+        assert len(content["backbones"]) == 2
+    listed = content["references"]["init_args"]["videos"]
+    videos = VideoList([Reference(**video) for video in listed]).listed
+    assert len({video.name for video in videos}) >= 20
+    prompts = [video.prompt(category) for video in videos for category in CATEGORIES]
+    assert len(set(prompts)) == len(prompts)
+
+
+def test_prompts_of_drawn_references():
+    for seed in range(600_001, 600_021):
+        clip, prompts = clip_and_prompts(seed)
+        assert clip.motion != "still"
+        assert prompts["caption"] == clip.caption
+        assert clip.shape not in prompts["subject"].split()
+        assert prompts["subject"].endswith(f"on a {clip.background} background")
+        scene = prompts["scene"].split()
+        assert not {clip.shape, clip.color} & set(scene[:3])
+        assert scene[-2] != clip.background
+    references = SpritesReferences(count=3, first_seed=5)
+    assert references.problems() == []
+
+
+def test_all_that_is_wrong_is_listed_before_any_work(tmp_path, capsys):
+    video = {"caption": "a", "subject": "b", "scene": " "}
+    content = manifest(
+        references={
+            "class_path": "ditflow.benchmark.VideoList",
+            "init_args": {
+                "root": str(tmp_path),
+                "videos": [
+                    {"name": "one", "video": "missing.mp4", **video},
+                    {"name": "one", "video": "gone.mp4", **video},
+                ],
+            },
+        },
+        methods={"good": ["injection"], "bad": ["no-such-method"], "worse": [{"model": {"x": 1}}]},
+        categories=["caption", "weather"],
+    )
+    assert run(tmp_path, content) == 2
+    said = capsys.readouterr().err
+    for part in (
+        "missing.mp4",
+        "gone.mp4",
+        "one: listed twice",
+        "no scene prompt",
+        "no-such-method",
+        "'x'",
+        "'weather'",
+    ):
+        assert part in said
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--config", "no-such-manifest"], "no-such-manifest.*sprites-table1"),
+        (["--config", "sprites-table1", "--grid", "x"], "grid"),
+        (["--config", "sprites-table1", "--tracker", "eyes"], "tracker.*lucas-kanade"),
+    ],
+)
+def test_wrong_options_are_one_line(tmp_path, capsys, options, message):
+    assert main(["benchmark", "--output", str(tmp_path), *options]) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    import re
+
+    assert re.search(message, lines[0])
+
+
+def test_a_benchmark_resumes_and_renews_what_changed(tmp_path, capsys):
+    assert run(tmp_path, manifest(reuse=True)) == 0
+    out = tmp_path / "out"
+    results = read_results(out)
+    assert len(results) == 2 * 2 * 2 * 2  # methods, videos, fitted prompts, prompts
+    assert sum(result["reused"] for result in results) == 8
+    for result in results:
+        assert (out / result["file"]).exists()
+        assert {"mf", "mf_released", "iq", "trajectory_error", "agreement"} <= set(result["scores"])
+        assert result["tracker"] == "lucas-kanade"
+        assert result["seconds"] > 0
+    table = (out / "table.md").read_text()
+    assert "| plain |" in table
+    assert "MF reused" in table
+    assert len(list((out / "montage").glob("*.png"))) == 4
+    with (out / "table.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row["category"] for row in rows} == {"caption", "scene", "all"}
+
+    paths = sorted(out.glob("results/**/*.json"))
+    before = {path: path.stat().st_mtime_ns for path in paths}
+    paths[0].unlink()
+    paths[3].write_text("half a fi")
+    assert run(tmp_path, manifest(reuse=True)) == 0
+    changed = {path for path in paths if path.stat().st_mtime_ns != before[path]}
+    assert changed == {paths[0], paths[3]}
+    # The same seed gives the same scores again.
+    again = {(r["file"]): r["scores"] for r in read_results(out)}
+    assert again == {(r["file"]): r["scores"] for r in results}
+    # Other settings make other results, and only those of the method that changed.
+    methods = manifest()["methods"] | {"plain": ["injection"]}
+    assert run(tmp_path, manifest(methods=methods)) == 0
+    renewed = {path for path in paths if path.stat().st_mtime_ns > max(before.values())}
+    assert {path.parts[-3] for path in renewed - changed} == {"plain"}
+
+
+def test_a_job_that_fails_is_filed_and_the_rest_go_on(tmp_path, capsys):
+    methods = {
+        "broken": ["ditflow-latents", {"model": {"block": 77}}],
+        "plain": ["backbone", {"model": {"optimization_steps": 0}}],
+    }
+    content = manifest(methods=methods, categories=["caption"])
+    assert run(tmp_path, content) == 1
+    captured = capsys.readouterr()
+    assert "2 of 4 jobs failed" in captured.out
+    results = read_results(tmp_path / "out")
+    assert {r["method"]: "error" in r for r in results} == {"broken": True, "plain": False}
+    assert "block=77" in next(r["error"] for r in results if r["method"] == "broken")
+    table = (tmp_path / "out" / "table.md").read_text()
+    assert "2 results failed" in table
+    assert "| plain |" in table
+    assert json.loads(next((tmp_path / "out").glob("results/*/broken/**/*.json")).read_text())
+
+
+def test_ranks_share_the_jobs(tmp_path, monkeypatch):
+    content = manifest(categories=["caption"], methods={"plain": manifest()["methods"]["plain"]})
+    names = {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "GROUP_RANK": "0"}
+    for name, value in (names | {"TORCHELASTIC_RUN_ID": "x", "LOCAL_WORLD_SIZE": "2"}).items():
+        monkeypatch.setenv(name, value)
+    assert run(tmp_path, content) == 0
+    assert [r["video"] for r in read_results(tmp_path / "out")] == ["clip-600002"]
+    for ranks in (1, 2, 3):
+        parts = [share(range(7), rank, ranks) for rank in range(ranks)]
+        assert sorted(job for part in parts for job in part) == list(range(7))
+
+
+def test_intervals_are_of_videos():
+    rng = np.random.default_rng(1)
+    values = {
+        f"v{n}": (rng.normal(n % 2, 0.1) + rng.normal(0, 0.01, 5)).tolist() for n in range(40)
+    }
+    mean, low, high, videos = interval(values)
+    means = [np.mean(row) for row in values.values()]
+    assert mean == pytest.approx(np.mean(means))
+    # As wide as the normal approximation over videos; over all values it would be narrower by √5.
+    half = 1.96 * np.std(means) / np.sqrt(40)
+    assert (high - low) / 2 == pytest.approx(half, rel=0.1)
+    assert videos == 40
+    assert interval(values) == interval(values)
+    with pytest.raises(ValueError, match="no value"):
+        interval({})
+
+
+def record(order, method, video, category, mf, reused=False, **more):
+    fixed = {"backbone": "b", "tracker": "t", "grid": 5, "clip": "c", "seconds": 2.0}
+    scores = {"mf": mf, "iq": 0.3}
+    return fixed | {
+        "order": order, "method": method, "video": video, "category": category,
+        "reused": reused, "scores": scores, **more,
+    }  # fmt: skip
+
+
+def test_tables_hold_means_in_the_order_of_the_manifest():
+    records = [
+        record(1, "zeta", "v1", "caption", 0.25),
+        record(2, "zeta", "v2", "caption", 0.75),
+        record(3, "alpha", "v1", "caption", 0.1),
+        record(4, "alpha", "v1", "caption", 0.05, reused=True),
+    ]
+    text = markdown(records, "name")
+    assert text.index("| zeta | 0.500 [") < text.index("| alpha | 0.100 [")
+    assert "| alpha | 0.100 [0.100, 0.100] | 0.050 [0.050, 0.050] | -50.0 % |" in text
+    rows = list(csv.DictReader(comma_separated(records).splitlines()))
+    row = next(r for r in rows if r["method"] == "zeta" and r["score"] == "mf")
+    assert (float(row["mean"]), row["videos"]) == (0.5, "2")
+
+
+def test_stacking_replaces_a_class_as_a_whole():
+    below = {"o": {"class_path": "A", "init_args": {"x": 1}}, "n": {"a": 1, "b": 2}}
+    above = {"o": {"class_path": "B"}, "n": {"b": 3}}
+    assert stack(below, above) == {"o": {"class_path": "B"}, "n": {"a": 1, "b": 3}}
+    assert stack(below, {"o": {"init_args": {"y": 2}}})["o"]["init_args"] == {"x": 1, "y": 2}
+
+
+def test_settings_that_do_not_exist_are_refused():
+    with pytest.raises(DitflowError, match="sprites-rope.*'blok'"):
+        read_settings("sprites-rope", {"model": {"blok": 3}})
+    with pytest.raises(DitflowError, match="trainer"):
+        read_settings("sprites-rope", {"trainer": {"devices": 2}})
+
+
+def test_manifest_defaults():
+    made = Manifest(SpritesReferences(1), {"b": ["sprites-rope"]}, {"m": ["injection"]})
+    assert made.categories == list(CATEGORIES)
