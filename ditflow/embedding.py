@@ -16,6 +16,23 @@ from ditflow.errors import DitflowError
 
 FORMAT_VERSION = 1
 
+LOADER = "ditflow.load_backbone"
+MODEL = frozenset(
+    {
+        "backbone",
+        "target",
+        "parameterization",
+        "separate_query_key",
+        "block",
+        "num_inference_steps",
+        "guidance_scale",
+        "dynamic_guidance",
+        "negative_prompt",
+        "seed",
+    }
+)
+"""Arguments of a run that a header may carry; none of them names a class but the loader."""
+
 
 @dataclass(frozen=True)
 class EmbeddingHeader:
@@ -169,6 +186,11 @@ def read_header(path: Path | str) -> EmbeddingHeader:
             f"embedding={path} has format version {version}, this ditflow reads up to "
             f"{FORMAT_VERSION}; upgrade ditflow."
         )
+    if not _is_plain(values.get("model", {})):
+        raise DitflowError(
+            f"embedding={path} carries settings that no fit writes, which could run code; "
+            "get it again from a source you trust, or fit the motion yourself."
+        )
     known = {field.name for field in fields(EmbeddingHeader)}
     values = {
         name: tuple(value) if isinstance(value, list) else value
@@ -179,6 +201,21 @@ def read_header(path: Path | str) -> EmbeddingHeader:
         return EmbeddingHeader(**values)
     except TypeError as error:
         raise DitflowError(f"embedding={path} has an incomplete header; fit again.") from error
+
+
+def _is_plain(model: Any) -> bool:
+    """Whether a header's settings are those of a fit, in plain values: they become a configuration,
+    in which a class path from a stranger's file would run code."""
+    if not isinstance(model, dict) or not set(model) <= MODEL:
+        return False
+    backbone = model.get("backbone", {})
+    if not isinstance(backbone, dict) or not set(backbone) <= {"class_path", "init_args"}:
+        return False
+    options = backbone.get("init_args", {})
+    if backbone.get("class_path", LOADER) != LOADER or not isinstance(options, dict):
+        return False
+    values = [value for name, value in model.items() if name != "backbone"]
+    return all(isinstance(value, str | int | float) for value in [*values, *options.values()])
 
 
 def _unreadable(path: Path | str) -> DitflowError:

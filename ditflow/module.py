@@ -11,6 +11,7 @@ from tqdm import tqdm
 from ditflow.backbones.base import BlockFeatures, BlockOutputs, Positions
 from ditflow.backbones.cogvideox import CogVideoXBackbone
 from ditflow.data import MotionItem
+from ditflow.embedding import LOADER
 from ditflow.errors import DitflowError
 from ditflow.guided_sampling import GuidedSampling
 from ditflow.objectives import AttentionMotionFlow, Objective
@@ -236,7 +237,7 @@ class MotionTransfer(GuidedSampling):
         """What `predict` needs to repeat this run's sampling, as arguments of this class."""
         options = self.sampler_options
         return {
-            "backbone": {"class_path": "ditflow.load_backbone", "init_args": self.backbone.options},
+            "backbone": {"class_path": LOADER, "init_args": self.backbone.options},
             "target": self.target,
             "parameterization": self.parameterization,
             "separate_query_key": self.separate_query_key,

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -258,6 +259,32 @@ def test_bad_embedding(kind, command, fitted, tmp_path, capsys):
         args = ["--embedding", str(path), "--prompts", PROMPT, "--output", str(out)]
     assert "embedding=" in fails(capsys, command, *args)
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"objective": {"class_path": "os.system", "init_args": {"command": "touch hacked"}}},
+        {"objective": "os.system"},
+        {"backbone": {"class_path": "os.system", "init_args": {"command": "touch hacked"}}},
+        {"backbone": {"class_path": "ditflow.load_backbone", "init_args": {"name": {"a": 1}}}},
+        ["a list"],
+    ],
+)
+def test_an_embedding_cannot_name_code(settings, fitted, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    embedding = MotionEmbedding.load(fitted / "motion.safetensors")
+    changed = settings
+    if isinstance(settings, dict):
+        changed = embedding.header.model | settings
+    path = tmp_path / "motion.safetensors"
+    MotionEmbedding(replace(embedding.header, model=changed), embedding.tensors).save(path)
+    for command in ("predict", "inspect"):
+        args = [str(path)]
+        if command == "predict":
+            args = ["--embedding", str(path), "--prompts", PROMPT, "--output", "out"]
+        assert "could run code" in fails(capsys, command, *args)
+    assert {entry.name for entry in tmp_path.iterdir()} == {"motion.safetensors"}
 
 
 def test_embedding_for_another_backbone_names_both(fitted, tmp_path, capsys):
