@@ -7,6 +7,7 @@ from ditflow.data import MotionDataModule
 from ditflow.embedding import MotionEmbedding
 from ditflow.errors import DitflowError
 from ditflow.module import MotionTransfer
+from ditflow.settings import read_settings
 
 __all__ = [
     "DitflowError",
@@ -14,4 +15,5 @@ __all__ = [
     "MotionEmbedding",
     "MotionTransfer",
     "load_backbone",
+    "read_settings",
 ]

@@ -54,7 +54,7 @@ class MotionTransfer(GuidedSampling):
         target: Target = "latents",
         parameterization: Parameterization = "coordinates",
         separate_query_key: bool = False,
-        block: int = 5,
+        block: int = 6,
         guided_share: float = 0.3,
         optimization_steps: int = 5,
         learning_rates: LearningRates = LearningRates(),

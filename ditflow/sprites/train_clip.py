@@ -19,27 +19,33 @@ frame that shows something else would hardly score less."""
 
 
 class Frames(LightningDataModule):
-    """Random frames of clips, half of them through the VAE, with the number of their caption.
+    """Random frames of clips, some of them through the VAE, with the number of their caption.
 
     Args:
         vae: generated frames are its decodings; drawn ones are sharper.
         seed: of frames and batches.
         pool: how many frames are made at the start, to draw batches from.
+        decoded: how many of them go through the VAE.
         batch_size: of a step.
     """
 
     def __init__(
-        self, vae: AutoencoderKLCogVideoX, seed: int, pool: int = 8192, batch_size: int = 96
+        self,
+        vae: AutoencoderKLCogVideoX,
+        seed: int,
+        pool: int = 20480,
+        decoded: int = 3072,
+        batch_size: int = 96,
     ):
         super().__init__()
-        self.vae, self.seed, self.pool, self.batch_size = vae, seed, pool, batch_size
+        self.vae, self.seed, self.pool, self.decoded = vae, seed, pool, decoded
+        self.batch_size = batch_size
 
     def setup(self, stage: str) -> None:
         generator = torch.Generator().manual_seed(self.seed)
         self.frames, self.labels = labelled_frames(self.pool, generator)
-        half = self.pool // 2
-        for start in tqdm(range(0, half, 32), desc="through the VAE"):
-            chosen = slice(start, min(start + 32, half))
+        for start in tqdm(range(0, self.decoded, 32), desc="through the VAE"):
+            chosen = slice(start, min(start + 32, self.decoded))
             self.frames[chosen] = through_vae(self.vae, self.frames[chosen])
 
     def train_dataloader(self) -> DataLoader:
@@ -49,7 +55,11 @@ class Frames(LightningDataModule):
 
 
 class FrameBatches(IterableDataset):
-    """One epoch of frames [B, 3, H, W] in [0, 1], blurred and noised a little, and their labels."""
+    """One epoch of frames [B, 3, H, W] in [0, 1] and their labels.
+
+    Frames are mirrored, shifted by up to an eighth, blurred and noised at random: without it, the
+    model knows the frames of the pool by heart before it knows shapes.
+    """
 
     def __init__(self, frames: torch.Tensor, labels: torch.Tensor, batch_size: int, seed: int):
         self.frames, self.labels = frames, labels
@@ -61,7 +71,13 @@ class FrameBatches(IterableDataset):
         for _ in range(STEPS_PER_EPOCH):
             rows = torch.randint(len(self.frames), (self.batch_size,), generator=generator)
             frames = self.frames[rows]
-            small = int(torch.randint(size // 2, size + 1, (), generator=generator))
+            if torch.rand((), generator=generator) < 0.5:
+                frames = frames.flip(-1)
+            reach = size // 8
+            top, left = torch.randint(2 * reach + 1, (2,), generator=generator).tolist()
+            frames = F.pad(frames, (reach,) * 4, mode="replicate")
+            frames = frames[..., top : top + size, left : left + size]
+            small = int(torch.randint(5 * size // 8, size + 1, (), generator=generator))
             frames = F.interpolate(frames, size=small, mode="bilinear", antialias=True)
             frames = F.interpolate(frames, size=size, mode="bilinear")
             noise = torch.randn(frames.shape, generator=generator)
