@@ -14,10 +14,12 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 demo: $(STAMP)  ## fit a motion, reuse it, and put everything side by side into demo/
-	$(BIN)/python -m ditflow.sprites.demo --output demo
+	OMP_NUM_THREADS=1 $(BIN)/python -m ditflow.sprites.demo --output demo
 
+# Processes of one thread each: threads gain little on models this small, and where other work
+# shares the machine they wait for each other most of the time.
 test: $(STAMP)  ## the whole suite but for what is marked slow
-	$(BIN)/python -m pytest tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests --numprocesses 2 --dist loadfile
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning import Trainer
 
 from ditflow.backbones.loading import load_backbone
 from ditflow.callbacks import KVInjection, VideoWriter
@@ -16,6 +15,7 @@ from ditflow.embedding import MotionEmbedding
 from ditflow.errors import DitflowError
 from ditflow.metrics import TrackerName
 from ditflow.parsing import CommandParser
+from ditflow.quiet import quiet_trainer
 from ditflow.scoring import HEADINGS, Scorer
 from ditflow.settings import read_settings
 from ditflow.video import FrameRange, fit_size, read_video
@@ -89,16 +89,8 @@ def _made(given: Any) -> Iterator[tuple[str, torch.Tensor, str]]:
     )
     module = settings.module(load_backbone(**settings.backbone))
     writer = VideoWriter()
-    videos = Trainer(
-        accelerator="auto" if torch.cuda.is_available() else "cpu",
-        devices=1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=given.output,
-        callbacks=[KVInjection(**settings.injection), writer],
-    ).predict(module, data)
+    callbacks = [KVInjection(**settings.injection), writer]
+    videos = quiet_trainer(given.output, callbacks).predict(module, data)
     items = data.predict_dataloader().dataset
     for path, video, item in zip(writer.paths, videos, items, strict=False):
         yield path.name, video, item.prompt

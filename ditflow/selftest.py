@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from lightning import Trainer
 
 from ditflow.backbones.cogvideox import CogVideoXBackbone
 from ditflow.backbones.loading import load_backbone
@@ -18,6 +17,7 @@ from ditflow.metrics import LucasKanade, Tracker
 from ditflow.objectives import AttentionMotionFlow
 from ditflow.options import preset_path, resolve_configs
 from ditflow.parsing import CommandParser
+from ditflow.quiet import quiet_trainer
 from ditflow.settings import Settings, read_settings
 from ditflow.sprites.render import render
 from ditflow.sprites.world import Clip
@@ -97,17 +97,7 @@ def moved(
         module = settings.module(
             backbone, target=target, seed=seed, objective=AttentionMotionFlow()
         )
-        Trainer(
-            accelerator="auto" if torch.cuda.is_available() else "cpu",
-            devices=1,
-            max_epochs=-1,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            default_root_dir=folder,
-            callbacks=[KVInjection(**settings.injection)],
-        ).fit(module, data)
+        quiet_trainer(folder, [KVInjection(**settings.injection)]).fit(module, data)
     video = module.videos[0]
     if output is not None:
         write_video(video, output / f"{target}-{name}.mp4")

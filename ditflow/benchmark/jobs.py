@@ -11,7 +11,7 @@ from ditflow.benchmark.references import Reference
 from ditflow.settings import Settings
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # settings cannot be hashed
 class Job:
     """One fit, with its own prompt's result and, with reuse, one for each other category.
 
@@ -42,7 +42,7 @@ class Job:
         return f"{self.backbone}, {self.method}, {self.reference.name}, {self.category}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Result:
     """One video of a job and its scores: `<name>.json` and `<name>.mp4`."""
 

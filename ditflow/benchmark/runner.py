@@ -17,6 +17,7 @@ from ditflow.callbacks import EmbeddingCheckpoint, KVInjection
 from ditflow.data import MotionDataModule
 from ditflow.memory import peak_memory
 from ditflow.module import MotionTransfer
+from ditflow.quiet import quiet_trainer
 from ditflow.scoring import Scorer
 from ditflow.video import write_video
 
@@ -100,17 +101,7 @@ class Runner:
         callbacks = [KVInjection(**job.settings.injection)]
         if job.reused:
             callbacks.append(EmbeddingCheckpoint())
-        return Trainer(
-            accelerator="auto" if torch.cuda.is_available() else "cpu",
-            devices=1,
-            max_epochs=-1,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            default_root_dir=folder,
-            callbacks=callbacks,
-        )
+        return quiet_trainer(folder, callbacks)
 
     def _file(
         self,

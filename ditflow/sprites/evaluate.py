@@ -21,6 +21,7 @@ from ditflow.backbones.loading import load_backbone
 from ditflow.callbacks import EmbeddingCheckpoint, KVInjection
 from ditflow.data import MotionDataModule
 from ditflow.module import MotionTransfer
+from ditflow.quiet import quiet_trainer
 from ditflow.settings import read_settings
 from ditflow.sprites.measure import attributes as drawn_attributes
 from ditflow.sprites.measure import motion_agreement, path_error
@@ -206,17 +207,7 @@ def preset(backbone: str) -> dict[str, Any]:
 
 
 def trainer(folder: str) -> Trainer:
-    return Trainer(
-        accelerator="cpu",
-        devices=1,
-        max_epochs=-1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=folder,
-        callbacks=[EmbeddingCheckpoint(), KVInjection()],
-    )
+    return quiet_trainer(folder, [EmbeddingCheckpoint(), KVInjection()])
 
 
 def _report(result: dict[str, Any], output: Path | None) -> None:

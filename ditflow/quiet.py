@@ -1,0 +1,22 @@
+"""A Trainer for runs inside a larger piece of work: no bars, logs or checkpoints of its own."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from lightning import Callback, Trainer
+
+
+def quiet_trainer(folder: Path | str, callbacks: Sequence[Callback]) -> Trainer:
+    """A Trainer on one device whose only output is its callbacks', in `folder`."""
+    return Trainer(
+        accelerator="auto" if torch.cuda.is_available() else "cpu",
+        devices=1,
+        max_epochs=-1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=folder,
+        callbacks=list(callbacks),
+    )
