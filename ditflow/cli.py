@@ -25,6 +25,7 @@ from ditflow.callbacks import (
 )
 from ditflow.data import MotionDataModule
 from ditflow.errors import DitflowError
+from ditflow.files import make_output
 from ditflow.inspect import inspect
 from ditflow.module import MotionTransfer
 from ditflow.options import SHORT, expand
@@ -127,11 +128,11 @@ class MotionCLI(LightningCLI):
     def before_fit(self) -> None:
         """Everything that can be wrong with the input is found before anything is written."""
         self.datamodule.frames = self.datamodule.read_frames(self.model.backbone)
-        self._make_output()
+        make_output(Path(self.trainer.default_root_dir))
 
     def before_predict(self) -> None:
         self.datamodule.load_motion(self.model)
-        self._make_output()
+        make_output(Path(self.trainer.default_root_dir))
 
     def after_fit(self) -> None:
         root = Path(self.trainer.default_root_dir)
@@ -140,18 +141,6 @@ class MotionCLI(LightningCLI):
 
     def after_predict(self) -> None:
         self._report(self.writer.paths)
-
-    def _make_output(self) -> None:
-        root = Path(self.trainer.default_root_dir)
-        try:
-            root.mkdir(parents=True, exist_ok=True)
-            probe = root / ".ditflow"
-            probe.touch()
-            probe.unlink()
-        except OSError as error:
-            raise DitflowError(
-                f"output={root} is not writable ({error.strerror}); give another folder."
-            ) from error
 
     def _report(self, paths: Sequence[Path]) -> None:
         print(f"Wrote to {self.trainer.default_root_dir}:")

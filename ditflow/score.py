@@ -13,6 +13,7 @@ from ditflow.callbacks import KVInjection, VideoWriter
 from ditflow.data import MotionDataModule, read_prompts
 from ditflow.embedding import MotionEmbedding
 from ditflow.errors import DitflowError
+from ditflow.files import make_output, write_text
 from ditflow.metrics import TrackerName
 from ditflow.parsing import CommandParser
 from ditflow.quiet import quiet_trainer
@@ -52,11 +53,8 @@ def score(args: Sequence[str]) -> int:
         # The reference as large as the video: tracks are compared, not pixels.
         fitted = fit_size(reference, *video.shape[-2:])
         rows.append({"video": name, "prompt": prompt, **scorer.score(video, fitted, prompt)})
-    given.output.mkdir(parents=True, exist_ok=True)
     path = given.output / "scores.csv"
-    partial = path.with_suffix(".partial")
-    partial.write_text(_as_csv(rows), encoding="utf-8")
-    partial.replace(path)
+    write_text(path, _as_csv(rows))
     print(_as_table(rows, scorer))
     print(f"Wrote to {given.output}:\n  {path}")
     return 0
@@ -71,6 +69,7 @@ def _given(given: Any) -> Iterator[tuple[str, torch.Tensor, str]]:
         )
     prompts = prompts * len(given.videos) if len(prompts) == 1 else prompts
     videos = [read_video(path) for path in given.videos]
+    make_output(given.output)
     for path, pixels, prompt in zip(given.videos, videos, prompts, strict=True):
         yield str(path), fit_size(pixels, *pixels.shape[1:3]), prompt
 
@@ -88,6 +87,7 @@ def _made(given: Any) -> Iterator[tuple[str, torch.Tensor, str]]:
         seeds=given.seeds,
     )
     module = settings.module(load_backbone(**settings.backbone))
+    make_output(given.output)
     writer = VideoWriter()
     callbacks = [KVInjection(**settings.injection), writer]
     videos = quiet_trainer(given.output, callbacks).predict(module, data)

@@ -11,8 +11,9 @@ from ditflow.backbones.cogvideox import CogVideoXBackbone
 from ditflow.backbones.loading import load_backbone
 from ditflow.callbacks import KVInjection
 from ditflow.data import MotionDataModule
+from ditflow.files import make_output
 from ditflow.functional.flow_loss import moving_patches
-from ditflow.functional.tracks import moving_tracks
+from ditflow.functional.tracks import moving_tracks, seen_steps
 from ditflow.metrics import LucasKanade, Tracker
 from ditflow.objectives import AttentionMotionFlow
 from ditflow.options import preset_path, resolve_configs
@@ -45,6 +46,8 @@ def selftest(args: Sequence[str]) -> int:
     given = parser.parse_args(resolve_configs(args, preset_path))
     settings = read_settings(str(given.config))
     backbone = load_backbone(**settings.backbone)
+    if given.output is not None:
+        make_output(given.output)
     passed = True
     for target in given.targets:
         rows = {
@@ -113,6 +116,5 @@ def displacement(video: torch.Tensor, tracker: Tracker, grid: int = 32) -> float
     chosen = moving_tracks(tracks)
     if not chosen.any():
         return 0.0
-    points, visible = tracks.points[chosen], tracks.visible[chosen]
-    steps = points.diff(dim=1)[..., 0] * (visible[:, 1:] & visible[:, :-1])
+    steps = tracks.points[chosen].diff(dim=1)[..., 0] * seen_steps(tracks)[chosen]
     return (steps.sum(1).mean() / video.shape[-1]).item()

@@ -5,7 +5,7 @@ import torch
 from diffusers import CogVideoXDDIMScheduler, CogVideoXDPMScheduler, CogVideoXPipeline
 
 from ditflow import DitflowError, MotionEmbedding
-from ditflow.backbones.loading import EMBEDDED
+from ditflow.embedded import EMBEDDED
 from tests.conftest import SPRITES
 from tests.test_motion_transfer import OTHER, TARGETS, fit, predict
 

@@ -124,6 +124,8 @@ def test_every_preset_parses_with_every_config(preset, run, capsys):
     assert stated
     for path, value in stated:
         assert at(config, ".".join(path)) == value
+    if "target" not in stored["model"]:
+        assert config["model"]["target"] == "latents"
     # A method's preset is laid over a backbone's, by default the embedded one.
     backbone = stored["model"].get("backbone", {"init_args": {"name": "sprites-rope"}})
     assert config["model"]["backbone"]["init_args"]["name"] == backbone["init_args"]["name"]

@@ -112,6 +112,20 @@ def test_wrong_input_is_one_line(files, tmp_path, capsys, options, message):
     assert not out.exists()
 
 
+@pytest.mark.parametrize("command", ["test", "benchmark", "selftest"])
+def test_an_output_that_cannot_be_written_is_refused_before_any_work(
+    files, tmp_path, capsys, command
+):
+    (tmp_path / "file").touch()
+    options = {
+        "test": ["--video", str(files["same"]), "--videos", str(files["same"]), "--prompts", "a"],
+        "benchmark": ["--config", "sprites-table1"],
+        "selftest": [],
+    }[command]
+    assert main([command, *options, "--output", str(tmp_path / "file" / "out")]) == 2
+    assert "is not writable" in capsys.readouterr().err
+
+
 def test_displacement_tells_direction():
     from ditflow.metrics import LucasKanade
 

@@ -1,7 +1,6 @@
 """Load a backbone by preset name, folder or hub name, or say in one line why it cannot be."""
 
 import importlib.util
-from pathlib import Path
 from typing import Literal
 
 import torch
@@ -9,9 +8,8 @@ from diffusers import CogVideoXDDIMScheduler, CogVideoXDPMScheduler, CogVideoXPi
 from diffusers.quantizers import PipelineQuantizationConfig
 
 from ditflow.backbones.cogvideox import CogVideoXBackbone
-from ditflow.errors import DitflowError
-
-EMBEDDED = Path(__file__).parents[1] / "sprites" / "weights"
+from ditflow.embedded import embedded_backbones, source_of
+from ditflow.errors import DitflowError, reason_of
 
 Dtype = Literal["float32", "bfloat16", "float16"]
 Offload = Literal["none", "model", "group"]
@@ -123,16 +121,13 @@ def _from_pretrained(
             components_to_quantize=["transformer", "text_encoder"],
         )
         options["device_map"] = str(device) if device.type == "cuda" else None
-    path = EMBEDDED / name
-    source = str(path) if path.is_dir() else name
     try:
-        pipeline = CogVideoXPipeline.from_pretrained(source, **options)
+        pipeline = CogVideoXPipeline.from_pretrained(source_of(name), **options)
     except (OSError, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-        embedded = ", ".join(sorted(p.name for p in EMBEDDED.glob("*") if p.is_dir()))
         raise DitflowError(
-            f"backbone {name!r} could not be loaded ({reason}); use an embedded one "
-            f"({embedded}), a folder in diffusers' layout, or a hub name this machine can reach."
+            f"backbone {name!r} could not be loaded ({reason_of(error)}); use an embedded one "
+            f"({', '.join(embedded_backbones())}), a folder in diffusers' layout, or a hub name "
+            "this machine can reach."
         ) from error
     pipeline.set_progress_bar_config(disable=True)
     return pipeline

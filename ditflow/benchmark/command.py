@@ -18,7 +18,6 @@ from ditflow.benchmark.manifest import Manifest
 from ditflow.benchmark.montage import write_montages
 from ditflow.benchmark.runner import Runner
 from ditflow.benchmark.tables import write_tables
-from ditflow.errors import DitflowError
 from ditflow.options import manifest_path, resolve_configs
 from ditflow.parsing import CommandParser
 from ditflow.scoring import Scorer
@@ -50,10 +49,6 @@ def benchmark(args: Sequence[str]) -> int:
 def run(manifest: Manifest, folder: Path, name: str) -> int:
     """Run a manifest's jobs of this process, then write tables and montages."""
     jobs = manifest.jobs(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DitflowError(f"output={folder} cannot be made ({error.strerror}).") from error
     environment = _environment()
     rank, ranks = environment.global_rank(), environment.world_size()
     own = share(jobs, rank, ranks)

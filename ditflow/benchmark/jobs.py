@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ditflow.benchmark.references import Reference
+from ditflow.files import write_text
 from ditflow.settings import Settings
 
 
@@ -91,9 +92,7 @@ def is_finished(path: Path, key: str) -> bool:
 def write_result(path: Path, result: dict[str, Any]) -> None:
     """Write a result, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(result, indent=1), encoding="utf-8")
-    partial.replace(path)
+    write_text(path, json.dumps(result, indent=1))
 
 
 def share(jobs: Sequence[Job], rank: int, ranks: int) -> list[Job]:

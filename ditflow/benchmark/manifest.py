@@ -9,6 +9,7 @@ from typing import Any
 from ditflow.benchmark.jobs import Job
 from ditflow.benchmark.references import CATEGORIES, References
 from ditflow.errors import DitflowError
+from ditflow.files import make_output
 from ditflow.metrics import TrackerName
 from ditflow.settings import Settings, read_settings
 
@@ -46,7 +47,8 @@ class Manifest:
         """Every job, in the order they are run.
 
         Raises:
-            DitflowError: anything that is wrong, all of it listed.
+            DitflowError: anything that is wrong, all of it listed; or an output folder that
+                cannot be written to.
         """
         problems = list(self.references.problems())
         problems += [
@@ -62,6 +64,7 @@ class Manifest:
         settings = self._settings(problems)
         if problems:
             raise DitflowError("the manifest cannot be run:\n  " + "\n  ".join(problems))
+        make_output(folder)
         references = self.references.videos(folder / "references")
         combinations = product(settings.items(), references, self.categories, self.seeds)
         return [

@@ -9,6 +9,7 @@ from typing import Any
 
 from ditflow.benchmark.bootstrap import Interval, interval
 from ditflow.benchmark.references import CATEGORIES
+from ditflow.files import write_text
 from ditflow.scoring import HEADINGS
 
 Record = dict[str, Any]
@@ -61,15 +62,13 @@ def comma_separated(records: Iterable[Record]) -> str:
 
 def write_tables(records: Sequence[Record], folder: Path, name: str) -> list[Path]:
     """Write `table.md` and `table.csv`, whole or not at all."""
-    written = []
-    for path, text in (
-        (folder / "table.md", markdown(records, name)),
-        (folder / "table.csv", comma_separated(records)),
-    ):
-        partial = path.with_suffix(".partial")
-        partial.write_text(text, encoding="utf-8")
-        written.append(partial.replace(path))
-    return written
+    texts = {
+        folder / "table.md": markdown(records, name),
+        folder / "table.csv": comma_separated(records),
+    }
+    for path, text in texts.items():
+        write_text(path, text)
+    return list(texts)
 
 
 def _paper_table(records: Sequence[Record]) -> list[str]:
@@ -146,8 +145,7 @@ def _ordered(records: Iterable[Record], name: str) -> list[str]:
     """Values of a field in the order of the manifest, which is each record's `order`."""
     first: dict[str, int] = {}
     for record in records:
-        first.setdefault(record[name], record["order"])
-        first[record[name]] = min(first[record[name]], record["order"])
+        first[record[name]] = min(first.get(record[name], record["order"]), record["order"])
     return sorted(first, key=first.__getitem__)
 
 

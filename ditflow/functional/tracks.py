@@ -14,7 +14,6 @@ MOVING = 0.02
 STILL_STEP = 0.001
 """A step shorter than this share of the diagonal holds still: below what trackers resolve."""
 
-
 SEEN = 0.5
 """A track seen in less than this share of the steps is set apart: short ones match anything."""
 
@@ -76,8 +75,12 @@ def moving_tracks(tracks: Tracks) -> torch.Tensor:
     """Which tracks move and are seen long enough, [N] of bool."""
     held = _held(tracks)
     away = (held - held[:, :1]).norm(dim=-1).amax(1)
-    seen = (tracks.visible[:, 1:] & tracks.visible[:, :-1]).float().mean(1)
-    return (away > MOVING) & (seen >= SEEN)
+    return (away > MOVING) & (seen_steps(tracks).float().mean(1) >= SEEN)
+
+
+def seen_steps(tracks: Tracks) -> torch.Tensor:
+    """Which steps are seen at both ends, [N, T - 1] of bool."""
+    return tracks.visible[:, 1:] & tracks.visible[:, :-1]
 
 
 def track_similarity(tracks: Tracks, reference: Tracks) -> torch.Tensor:
@@ -102,14 +105,12 @@ def trajectory_error(tracks: Tracks, reference: Tracks) -> torch.Tensor:
     0 if nothing moves in both.
     """
     ours, theirs = _same_length(tracks, reference)
+    sides = [(_held(side), moving_tracks(side)) for side in (ours, theirs)]
     errors = []
-    for these, those in ((ours, theirs), (theirs, ours)):
-        moving, candidates = moving_tracks(these), moving_tracks(those)
+    for (these, moving), (those, candidates) in (sides, sides[::-1]):
         if not moving.any():
             continue
-        if not candidates.any():
-            candidates = torch.ones_like(candidates)
-        first, second = _held(these)[moving], _held(those)[candidates]
+        first, second = these[moving], those[candidates] if candidates.any() else those
         nearest = torch.cdist(first.flatten(1), second.flatten(1)).argmin(1)
         errors.append(frechet_distance(first, second[nearest]).mean())
     return torch.stack(errors).mean() if errors else ours.points.new_zeros(())
@@ -158,7 +159,7 @@ def _step_features(tracks: Tracks) -> tuple[torch.Tensor, torch.Tensor]:
 
     The third entry is 1 where a point holds still, and then the first two are 0.
     """
-    seen = tracks.visible[:, 1:] & tracks.visible[:, :-1]
+    seen = seen_steps(tracks)
     still = tracks.points.diff(dim=1).norm(dim=-1) < STILL_STEP * tracks.diagonal
     features = torch.cat([_unit_steps(tracks.points) * ~still[..., None], still[..., None]], -1)
     return features * seen[..., None], seen

@@ -1,14 +1,12 @@
 """Load the CLIP model that image quality is measured with."""
 
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from transformers import CLIPModel, CLIPProcessor
 
-from ditflow.errors import DitflowError
-
-EMBEDDED = Path(__file__).parents[1] / "sprites" / "weights"
+from ditflow.embedded import source_of
+from ditflow.errors import DitflowError, reason_of
 
 
 class PooledCLIP(CLIPModel):
@@ -42,16 +40,14 @@ def load_clip(name: str = "sprites-clip") -> Clip:
     Raises:
         DitflowError: it cannot be had.
     """
-    path = EMBEDDED / name
-    source = str(path) if path.is_dir() else name
+    source = source_of(name)
     try:
         model = PooledCLIP.from_pretrained(source, dtype=torch.float32)
         processor = CLIPProcessor.from_pretrained(source)
     except (OSError, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
         raise DitflowError(
-            f"clip={name} could not be loaded ({reason}); use sprites-clip (embedded, for sprites "
-            "only), a folder, or a hub name this machine can reach."
+            f"clip={name} could not be loaded ({reason_of(error)}); use sprites-clip "
+            "(embedded, for sprites only), a folder, or a hub name this machine can reach."
         ) from error
     return Clip(model.requires_grad_(False).eval(), processor, name)
 

@@ -11,8 +11,8 @@ import torch
 from diffusers import CogVideoXPipeline
 from jsonargparse import auto_cli
 
-from ditflow.backbones.loading import EMBEDDED
 from ditflow.cli import main
+from ditflow.embedded import EMBEDDED
 from ditflow.pictures import labelled_sheet
 from ditflow.sprites.evaluate import preset
 from ditflow.sprites.render import render

@@ -103,7 +103,7 @@ def test_every_variant_equals_the_stock_pipeline(kind, num_frames):
 
 
 def weights(name):
-    from ditflow.backbones.loading import EMBEDDED
+    from ditflow.embedded import EMBEDDED
 
     return EMBEDDED / name
 
@@ -223,7 +223,11 @@ def test_gradient_checkpointing_gives_the_same_gradients(inputs, read):
 
     plain = gradient()
     tiny.transformer.enable_gradient_checkpointing()
-    assert (gradient() - plain).norm() < 1e-3 * plain.norm()
+    again = gradient()
+    if read == "query_key":
+        torch.testing.assert_close(again, plain, atol=1e-6, rtol=1e-4)
+    else:  # features of random weights are large, and so is their rounding
+        assert (again - plain).norm() < 1e-3 * plain.norm()
 
 
 def test_coordinates_give_the_stock_positions(tiny):

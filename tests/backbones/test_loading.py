@@ -70,3 +70,8 @@ def test_what_cannot_work_is_refused(options, message):
     with pytest.raises(DitflowError, match=message) as caught:
         load_backbone(**{"device": "cpu"} | options)
     assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_backbone_names_the_embedded_ones(tmp_path):
+    with pytest.raises(DitflowError, match=r"\(sprites-rope, sprites-sincos\)"):
+        load_backbone(str(tmp_path / "missing"))

@@ -4,7 +4,8 @@ from itertools import product
 
 import torch
 
-from ditflow.backbones.loading import EMBEDDED, load_backbone
+from ditflow.backbones.loading import load_backbone
+from ditflow.embedded import EMBEDDED
 from ditflow.metrics import load_clip
 from ditflow.sprites.evaluate import HELD_OUT
 from ditflow.sprites.models import build_clip_processor

@@ -7,7 +7,7 @@ import pytest
 import torch
 from diffusers import AutoencoderKLCogVideoX
 
-from ditflow.backbones.loading import EMBEDDED
+from ditflow.embedded import EMBEDDED
 from ditflow.sprites.measure import attributes, motion_agreement, sprite_path
 from ditflow.sprites.render import render
 from ditflow.sprites.world import BACKGROUNDS, COLORS, SHAPES, Clip, reversed_clip, sample_clip

@@ -1,0 +1,32 @@
+"""Output folders and text files, written whole or not at all."""
+
+from pathlib import Path
+
+from ditflow.errors import DitflowError
+
+
+def make_output(folder: Path) -> None:
+    """Make an output folder, before any work whose result would be lost without it.
+
+    Raises:
+        DitflowError: it cannot be made or written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".ditflow"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise DitflowError(
+            f"output={folder} is not writable ({error.strerror}); give another folder."
+        ) from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text under a temporary name and rename it."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
