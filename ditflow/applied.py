@@ -17,13 +17,15 @@ from ditflow.backbones.positions import (
     stock_coordinates,
     stock_positions,
 )
+from ditflow.compatibility import check_schedule
 from ditflow.embedding import MotionEmbedding
 from ditflow.errors import DitflowError
-from ditflow.targets import initial_parameter, positions_of
 
 
 @contextmanager
-def applied_to(embedding: MotionEmbedding, pipeline: CogVideoXPipeline) -> Iterator[None]:
+def applied_to(
+    embedding: MotionEmbedding, pipeline: CogVideoXPipeline, prompt: str | None = None
+) -> Iterator[None]:
     """Context in which the pipeline's calls carry the embedding's motion.
 
     Everything is keyed by the timestep, never by a counter, so that every call starts anew.
@@ -35,22 +37,48 @@ def applied_to(embedding: MotionEmbedding, pipeline: CogVideoXPipeline) -> Itera
             f"({fingerprint(pipeline)}); use the fitted model, or fit again."
         )
     transformer, scheduler = pipeline.transformer, pipeline.scheduler
-    own_forward = transformer.__dict__.get("forward")
     own_step = scheduler.__dict__.get("step")
     own_processors = [block.attn1.processor for block in transformer.transformer_blocks]
     if "positions" in embedding.tensors and embedding.tensors["positions"].shape[1] == 4:
         install(transformer)  # separate query and key tables need our attention
-    applied = _Applied(embedding, pipeline, transformer.forward, scheduler.step)
+    applied = _Applied(embedding, pipeline, scheduler.step, _latents(embedding, prompt))
+    # Hooks, and not another `forward`: offloading puts its own there, and takes ours away with it.
+    handles = [
+        transformer.register_forward_pre_hook(applied.before_forward, with_kwargs=True),
+        transformer.register_forward_hook(applied.after_forward, always_call=True),
+    ]
     try:
         # Wrapped, for the pipeline looks at the signature to see whether to pass its generator.
-        transformer.forward = _like(transformer.forward, applied.forward)
         scheduler.step = _like(scheduler.step, applied.step)
         yield
     finally:
-        _restore(transformer, "forward", own_forward)
-        _restore(scheduler, "step", own_step)
+        for handle in handles:
+            handle.remove()
+        if own_step is None:
+            scheduler.__dict__.pop("step", None)
+        else:
+            scheduler.step = own_step
         for block, processor in zip(transformer.transformer_blocks, own_processors, strict=True):
             block.attn1.processor = processor
+
+
+def _latents(
+    embedding: MotionEmbedding, prompt: str | None
+) -> tuple[torch.Tensor, torch.Tensor | None] | None:
+    """z_t and the sampler's memory to start from: of a fit with several prompts, that one's."""
+    prompts = embedding.header.prompts
+    if prompt is not None and prompt not in prompts:
+        raise DitflowError(
+            f"prompt={prompt!r} is none of the fit's, which are {', '.join(map(repr, prompts))}."
+        )
+    if embedding.header.target != "latents":
+        return None
+    if prompt is None and len(prompts) > 1:
+        raise DitflowError(
+            f"the embedding holds the latents of {len(prompts)} prompts; say whose to start from: "
+            f"applied_to(pipe, prompt={prompts[0]!r})."
+        )
+    return embedding.latents_for(prompt)
 
 
 def _like(own: Callable, method: Callable) -> Callable:
@@ -58,39 +86,42 @@ def _like(own: Callable, method: Callable) -> Callable:
     return functools.wraps(own)(functools.partial(method))
 
 
-def _restore(owner: Any, name: str, own: Any) -> None:
-    if own is None:
-        owner.__dict__.pop(name, None)
-    else:
-        setattr(owner, name, own)
-
-
 class _Applied:
     """The pipeline's transformer and scheduler with the motion put in."""
 
-    def __init__(self, embedding: MotionEmbedding, pipeline: CogVideoXPipeline, forward, step):
+    def __init__(
+        self,
+        embedding: MotionEmbedding,
+        pipeline: CogVideoXPipeline,
+        step: Callable,
+        latents: tuple[torch.Tensor, torch.Tensor | None] | None,
+    ):
         self.embedding, self.pipeline = embedding, pipeline
-        self.scheduler = pipeline.scheduler
-        self.own_forward, self.own_step = forward, step
+        self.scheduler, self.own_step = pipeline.scheduler, step
+        self.latents = latents
+        self.entered = ExitStack()
 
-    def forward(self, hidden_states: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+    def before_forward(self, module: torch.nn.Module, args: tuple, kwargs: dict[str, Any]) -> Any:
+        """The transformer's arguments with the motion put in."""
+        hidden_states = args[0] if args else kwargs["hidden_states"]
         self._check_call(tuple(hidden_states.shape))
-        timestep = int(kwargs["timestep"].flatten()[0])
-        guided = self._guided_step(timestep)
-        with ExitStack() as stack:
-            if guided is not None and self.embedding.header.target == "positions":
-                positions = self._positions(guided, hidden_states.device)
-                if len(positions) == 1:
-                    shape = self.embedding.header.latent_shape
-                    stack.enter_context(
-                        added_positions(self.pipeline.transformer, positions[0], shape)
-                    )
-                else:
-                    kwargs["image_rotary_emb"] = positions
-            elif guided is not None and guided == self.embedding.first_step:
-                latents, _ = self.embedding.latents_for(None)
-                hidden_states = latents.to(hidden_states).expand_as(hidden_states)
-            return self.own_forward(hidden_states, *args, **kwargs)
+        guided = self._guided_step(int(kwargs["timestep"].flatten()[0]))
+        if guided is None:
+            return None
+        if self.embedding.header.target == "positions":
+            positions = self._positions(guided, hidden_states.device)
+            if len(positions) == 1:
+                shape = self.embedding.header.latent_shape
+                self.entered.enter_context(added_positions(module, positions[0], shape))
+                return None
+            return args, kwargs | {"image_rotary_emb": positions}
+        if guided == self.embedding.first_step:
+            latents = self.latents[0].to(hidden_states).expand_as(hidden_states)
+            return (latents, *args[1:]) if args else (), kwargs | {"hidden_states": latents}
+        return None
+
+    def after_forward(self, module: torch.nn.Module, args: tuple, output: Any) -> None:
+        self.entered.close()
 
     def step(self, model_output: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
         """The scheduler's step; at the saved z_t's timestep, from that z_t on."""
@@ -98,9 +129,8 @@ class _Applied:
         values = list(args)
         # (old prediction, timestep, timestep back, sample) or (timestep, sample).
         timestep = int(values[1] if stochastic else values[0])
-        target = self.embedding.header.target
-        if target == "latents" and self._guided_step(timestep) == self.embedding.first_step:
-            latents, previous = self.embedding.latents_for(None)
+        if self.latents and self._guided_step(timestep) == self.embedding.first_step:
+            latents, previous = self.latents
             sample = 3 if stochastic else 1
             values[sample] = latents.to(values[sample]).expand_as(values[sample])
             if stochastic and previous is not None:
@@ -112,17 +142,11 @@ class _Applied:
         return step if step < self.embedding.header.guided_steps else None
 
     def _positions(self, step: int, device: torch.device) -> Positions:
-        transformer, header = self.pipeline.transformer, self.embedding.header
-        stored = self.embedding.tensors["positions"]
-        initial = initial_parameter(
-            stock_positions(transformer, header.latent_shape, device),
-            stock_coordinates(transformer, header.latent_shape, device),
-            header.parameterization,
-            separate_query_key=stored.shape[1] == 4,
-        )
-        return positions_of(
-            initial + stored[step].to(initial),
-            header.parameterization,
+        transformer, shape = self.pipeline.transformer, self.embedding.header.latent_shape
+        return self.embedding.positions_at_step(
+            step,
+            stock_positions(transformer, shape, device),
+            stock_coordinates(transformer, shape, device),
             lambda coordinates: positions_at(transformer, coordinates),
         )
 
@@ -132,14 +156,7 @@ class _Applied:
             raise DitflowError(
                 "the pipeline's scheduler was exchanged inside applied_to; exchange it before."
             )
-        name = type(self.scheduler).__name__
-        timesteps = tuple(self.scheduler.timesteps.tolist())
-        if (name, timesteps) != (header.scheduler, tuple(header.timesteps)):
-            raise DitflowError(
-                f"the embedding fits {len(header.timesteps)} steps of {header.scheduler}, this "
-                f"call makes {len(timesteps)} of {name}; pass "
-                f"num_inference_steps={len(header.timesteps)} and use that scheduler."
-            )
+        check_schedule(header, self.scheduler, tuple(self.scheduler.timesteps.tolist()))
         if shape[1:] != tuple(header.latent_shape[1:]):
             raise DitflowError(
                 f"the embedding fits latents {tuple(header.latent_shape[1:])}, this call has "

@@ -30,8 +30,10 @@ from ditflow.inspect import inspect
 from ditflow.module import MotionTransfer
 from ditflow.options import SHORT, expand
 from ditflow.parsing import OneLineErrors
+from ditflow.resume import check_same_run, checkpoint_path, read_run
 from ditflow.score import score
 from ditflow.selftest import selftest
+from ditflow.unheeded import refuse_unheeded
 
 USAGE = """\
 ditflow: transfer the motion of a video to new videos, with no training of the model.
@@ -99,6 +101,12 @@ class MotionCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         self.config = parser.parse_args(args)
+        refuse_unheeded(args)
+        config = self.config[self.config.subcommand]
+        self.resumed = None
+        if config.ckpt_path is not None:
+            config.ckpt_path = str(checkpoint_path(config.ckpt_path))
+            self.resumed = read_run(Path(config.ckpt_path))
 
     def before_instantiate_classes(self) -> None:
         """Refuse what needs no backbone to be refused."""
@@ -114,6 +122,8 @@ class MotionCLI(LightningCLI):
             kwargs["logger"] = TensorBoardLogger(root, name="", version="tensorboard")
         if config["accelerator"] == "auto" and self.model.device.type == "cpu":
             kwargs["accelerator"] = "cpu"
+        if self.model.device.type == "cuda" and config["devices"] == 1:
+            kwargs["devices"] = [self.model.device.index or 0]
         self.writer = VideoWriter()
         callbacks = [EmbeddingCheckpoint(), self.writer, GuidedProgressBar()]
         if self.subcommand == "fit" and config["logger"] is not False:
@@ -127,11 +137,15 @@ class MotionCLI(LightningCLI):
 
     def before_fit(self) -> None:
         """Everything that can be wrong with the input is found before anything is written."""
-        self.datamodule.frames = self.datamodule.read_frames(self.model.backbone)
+        self.datamodule.read_frames(self.model.backbone)
+        if self.resumed is not None:
+            check_same_run(self.resumed, self.model.run(self.datamodule.prompts))
+        self._get(self.config_init, "kv_injection").check(self.model.backbone)
         make_output(Path(self.trainer.default_root_dir))
 
     def before_predict(self) -> None:
         self.datamodule.load_motion(self.model)
+        self._get(self.config_init, "kv_injection").check(self.model.backbone)
         make_output(Path(self.trainer.default_root_dir))
 
     def after_fit(self) -> None:

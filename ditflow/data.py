@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from ditflow.compatibility import check_fits
 from ditflow.embedding import MotionEmbedding
 from ditflow.errors import DitflowError
-from ditflow.video import FrameRange, fit_length, fit_size, read_video
+from ditflow.video import FrameRange, fit_length, fit_size, fitting_count, read_video
 
 
 class MotionItem(NamedTuple):
@@ -60,7 +61,7 @@ class MotionDataModule(LightningDataModule):
         stride: take every so many frames.
         resample: resample the whole reference to `num_frames` in place of cutting it.
         height, width: of the video, in pixels; by default what the backbone was trained on.
-        fps: frames a second of written videos.
+        fps: frames a second of written videos; by default 8, and of a predict the fit's.
         embedding: of a predict: the motion.safetensors of a fit.
         seeds: of a predict, one video each for every prompt; by default the fit's.
         store_reference: keep the reference's latents in the embedding, for KV injection.
@@ -77,32 +78,38 @@ class MotionDataModule(LightningDataModule):
         resample: bool = False,
         height: int | None = None,
         width: int | None = None,
-        fps: float = 8.0,
+        fps: float | None = None,
         embedding: Path | None = None,
         seeds: list[int] | None = None,
         store_reference: bool = True,
     ):
         super().__init__()
-        self.video, self.embedding = video, embedding
+        self.video = None if video is None else Path(video)
+        self.embedding = None if embedding is None else Path(embedding)
         self.prompts = read_prompts(prompts or (), prompts_file)
-        self.range = FrameRange(start_frame, None if resample else num_frames, stride)
-        self.num_frames, self.resample = num_frames, resample
+        self.range = FrameRange(start_frame, num_frames, stride, resample)
         self.height, self.width = height, width
-        if not fps > 0:
+        if fps is not None and not fps > 0:
             raise DitflowError(f"fps={fps} must be greater than 0.")
-        self.fps = fps
+        self._fps = fps
         self.seeds = seeds
         self.store_reference = store_reference
         self.frames: torch.Tensor | None = None
+        self._fitted: tuple[int, int, int, int] | None = None
         self.motion: MotionEmbedding | None = None
         self.reference: torch.Tensor | None = None
 
+    @property
+    def fps(self) -> float:
+        """Frames a second of written videos."""
+        if self._fps is not None:
+            return self._fps
+        return self.motion.header.fps if self.motion is not None else 8.0
+
     def setup(self, stage: str) -> None:
-        if stage == "fit" and self.reference is None:
+        if stage == "fit":
             module = self.trainer.lightning_module
-            if self.frames is None:
-                self.frames = self.read_frames(module.backbone)
-            self.reference = module.encode_reference(self.frames)
+            self.reference = module.encode_reference(self.read_frames(module.backbone))
         elif stage == "predict":
             self.load_motion(self.trainer.lightning_module)
 
@@ -110,26 +117,28 @@ class MotionDataModule(LightningDataModule):
         """The embedding, once it is known to fit the module's backbone and sampler."""
         if self.embedding is None:
             raise DitflowError("embedding is not given; use --embedding DIR/motion.safetensors.")
-        if self.motion is None:
-            motion = MotionEmbedding.load(self.embedding)
-            scheduler = type(module.backbone.scheduler).__name__
-            check_fits(motion.header, module.backbone, scheduler, module.timesteps())
-            self.motion = motion
-        return self.motion
+        motion = self.motion or MotionEmbedding.load(self.embedding)
+        backbone = module.backbone
+        check_fits(motion.header, backbone, backbone.scheduler, module.timesteps())
+        self.motion = motion
+        return motion
 
     def read_frames(self, backbone) -> torch.Tensor:
-        """The reference as the model sees it, [T, 3, height, width] in [0, 1]."""
+        """The reference as the model sees it, [T, 3, height, width] in [0, 1]; read once a size."""
         if self.video is None:
             raise DitflowError("video is not given; use --video with a file or a frames folder.")
         frames, height, width = backbone.default_size()
         height, width = self.height or height, self.width or width
-        most = self.num_frames or frames
         backbone.check_size(frames, height, width)
-        chosen = FrameRange(self.range.start, None if self.resample else most, self.range.stride)
-        video = fit_length(
-            read_video(self.video, chosen), most, backbone.temporal_ratio, self.resample
-        )
-        return fit_size(video, height, width)
+        most, ratio = self.range.count or frames, backbone.temporal_ratio
+        wanted = most, ratio, height, width
+        if self.frames is None or self._fitted != wanted:
+            # Resampling hits a fitting count at once; cutting says what was asked for and kept.
+            count = fitting_count(most, ratio)
+            chosen = replace(self.range, count=count if self.range.resample else most)
+            video = fit_length(read_video(self.video, chosen), most, ratio)
+            self.frames, self._fitted = fit_size(video, height, width), wanted
+        return self.frames
 
     def train_dataloader(self) -> DataLoader:
         items = GuidedSteps(self.trainer.lightning_module, self.reference)
@@ -152,12 +161,12 @@ class MotionDataModule(LightningDataModule):
         return self.video.name, digest.hexdigest()
 
 
-def read_prompts(prompts: Sequence[str], file: Path | None) -> list[str]:
+def read_prompts(prompts: Sequence[str], file: Path | str | None) -> list[str]:
     """Prompts as given and from a file, one a line; blank lines do not count."""
     collected = list(prompts)
     if file is not None:
         try:
-            collected += file.read_text(encoding="utf-8").splitlines()
+            collected += Path(file).read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise DitflowError(
                 f"prompts_file={file} cannot be read as text; give a file with one prompt a line."

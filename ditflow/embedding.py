@@ -1,7 +1,7 @@
 """The motion embedding: what a fit learned, in one safetensors file with a JSON header."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -12,7 +12,9 @@ from diffusers import CogVideoXPipeline
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from ditflow.backbones.base import Positions
 from ditflow.errors import DitflowError
+from ditflow.targets import initial_parameter, positions_of
 
 FORMAT_VERSION = 1
 
@@ -45,7 +47,7 @@ class EmbeddingHeader:
         latent_shape: [1, F, C, h, w].
         target: `latents` or `positions`.
         parameterization: of positions, `values` or `coordinates`.
-        scheduler: class name and configuration hash of the scheduler.
+        scheduler: class name of the scheduler.
         timesteps: of every denoising step.
         guided_steps: how many of them, from the first, were guided.
         objective, block: what was optimised, and where it was read.
@@ -53,6 +55,8 @@ class EmbeddingHeader:
         reference, reference_sha256: the reference's file name and hash.
         fps: frames a second of the written videos.
         model: arguments of the run, from which `predict` takes what it is not told.
+        injection: arguments of the fit's KV injection, likewise.
+        scheduler_fingerprint: hash of the scheduler's noise schedule; empty in older files.
         format_version: of this file.
     """
 
@@ -77,6 +81,8 @@ class EmbeddingHeader:
     reference_sha256: str
     fps: float
     model: dict[str, Any] = field(default_factory=dict)
+    injection: dict[str, Any] = field(default_factory=dict)
+    scheduler_fingerprint: str = ""
     format_version: int = FORMAT_VERSION
 
 
@@ -110,6 +116,24 @@ class MotionEmbedding:
             self.tensors["latents"][row : row + 1],
             None if previous is None else previous[row : row + 1],
         )
+
+    def positions_at_step(
+        self,
+        step: int,
+        stock: Positions,
+        coordinates: torch.Tensor,
+        positions_at: Callable[[torch.Tensor], Positions],
+    ) -> Positions:
+        """ρ of a guided step.
+
+        Args:
+            step: of denoising, from 0.
+            stock, coordinates, positions_at: the backbone's, at the embedding's size.
+        """
+        stored, parameterization = self.tensors["positions"], self.header.parameterization
+        separate = parameterization == "values" and stored.shape[1] == 4
+        initial = initial_parameter(stock, coordinates, parameterization, separate)
+        return positions_of(initial + stored[step].to(initial), parameterization, positions_at)
 
     def save(self, path: Path | str) -> None:
         """Write the file under a temporary name and rename it: no crash leaves half of it."""
@@ -145,20 +169,43 @@ class MotionEmbedding:
         return cls(header, tensors)
 
     @contextmanager
-    def applied_to(self, pipeline: CogVideoXPipeline) -> Iterator[CogVideoXPipeline]:
+    def applied_to(
+        self, pipeline: CogVideoXPipeline, prompt: str | None = None
+    ) -> Iterator[CogVideoXPipeline]:
         """Put the motion into an ordinary pipeline's calls, without KV injection.
 
-        The fit's own initial noise carries best: pass
-        `generator=torch.Generator().manual_seed(embedding.header.seed)`.
+        The pipeline is itself again after the block, exceptions included.
+
+        Args:
+            pipeline: of the fitted backbone, with the scheduler of the fit.
+            prompt: of latents fitted to several prompts, the one to start from.
 
         Raises:
             DitflowError: a pipeline of other configurations; at a call, another size, frame
-                count, scheduler or number of steps. The pipeline is itself again after the block.
+                count, scheduler or number of steps.
         """
         from ditflow.applied import applied_to
 
-        with applied_to(self, pipeline):
+        with applied_to(self, pipeline, prompt):
             yield pipeline
+
+    def call_arguments(self, seed: int | None = None) -> dict[str, Any]:
+        """What a pipeline's call needs, beside a prompt, to sample as the fit did.
+
+        Args:
+            seed: of the initial noise; the fit's own carries the motion best.
+        """
+        header, model = self.header, self.header.model
+        return {
+            "num_frames": header.num_frames,
+            "height": header.height,
+            "width": header.width,
+            "num_inference_steps": len(header.timesteps),
+            "guidance_scale": model["guidance_scale"],
+            "use_dynamic_cfg": model["dynamic_guidance"],
+            "negative_prompt": model["negative_prompt"],
+            "generator": torch.Generator().manual_seed(header.seed if seed is None else seed),
+        }
 
 
 def read_header(path: Path | str) -> EmbeddingHeader:
@@ -186,7 +233,8 @@ def read_header(path: Path | str) -> EmbeddingHeader:
             f"embedding={path} has format version {version}, this ditflow reads up to "
             f"{FORMAT_VERSION}; upgrade ditflow."
         )
-    if not _is_plain(values.get("model", {})):
+    injection = values.get("injection", {})
+    if not _is_plain(values.get("model", {})) or not _is_injection(injection):
         raise DitflowError(
             f"embedding={path} carries settings that no fit writes, which could run code; "
             "get it again from a source you trust, or fit the motion yourself."
@@ -216,6 +264,13 @@ def _is_plain(model: Any) -> bool:
         return False
     values = [value for name, value in model.items() if name != "backbone"]
     return all(isinstance(value, str | int | float) for value in [*values, *options.values()])
+
+
+def _is_injection(arguments: Any) -> bool:
+    kinds = {"enabled": bool, "block": int}
+    return isinstance(arguments, dict) and all(
+        isinstance(value, kinds.get(name, ())) for name, value in arguments.items()
+    )
 
 
 def _unreadable(path: Path | str) -> DitflowError:

@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 class Injection(Protocol):
     """What the KVInjection callback offers the module."""
 
+    def arguments(self) -> dict[str, bool | int]: ...
+
     def at(
         self, module: "GuidedSampling", sampler: Sampler, step: int, positions: Positions
     ) -> AbstractContextManager[None]: ...
@@ -136,9 +138,12 @@ class GuidedSampling(LightningModule):
             if header.target == "latents":
                 sampler.restart(*embedding.latents_for(item.prompt))
             else:
-                initial = self.initial_positions(header.latent_shape)
-                difference = embedding.tensors["positions"][step].to(initial)
-                positions = self.positions_of(initial + difference)
+                positions = embedding.positions_at_step(
+                    step,
+                    stock,
+                    self.backbone.coordinates(header.latent_shape),
+                    self.backbone.positions_at,
+                )
             self.denoise_guided(sampler, step, positions)
         latents = self.denoise_rest(sampler, header.guided_steps)
         return self.decode(latents, header.num_frames)

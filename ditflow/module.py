@@ -15,6 +15,7 @@ from ditflow.embedding import LOADER
 from ditflow.errors import DitflowError
 from ditflow.guided_sampling import GuidedSampling
 from ditflow.objectives import AttentionMotionFlow, Objective
+from ditflow.resume import check_same_run
 from ditflow.sampling import Sampler, SamplerOptions
 from ditflow.targets import LearningRates, Parameterization, Target
 
@@ -143,6 +144,9 @@ class MotionTransfer(GuidedSampling):
 
     def setup(self, stage: str) -> None:
         if stage == "fit":
+            # A module may be fitted again: nothing of an earlier fit is left.
+            self.finished, self.videos = [], []
+            self.previous_predictions = self.last_outputs = None
             data = self.trainer.datamodule
             shape = tuple(self.reference_latents.shape)
             self.samplers = [self.sampler(prompt, self.seed, shape) for prompt in data.prompts]
@@ -181,7 +185,27 @@ class MotionTransfer(GuidedSampling):
             )
         self.last_outputs = outputs.detach()
         self.log("loss", loss.detach(), prog_bar=True, on_step=True, on_epoch=False)
-        return loss
+        return loss * self.loss_scale
+
+    @property
+    def loss_scale(self) -> int:
+        """What the loss is multiplied by, so that its gradient stays in float16's range.
+
+        It spreads over all pairs of patches and would vanish there; other formats reach lower.
+        """
+        return 4096 if self.backbone.dtype == torch.float16 else 1
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        gradient = self.parameter.grad
+        if gradient is None:
+            return
+        if not torch.isfinite(gradient).all():
+            raise DitflowError(
+                f"the gradient is not finite at guided step {self.current_epoch + 1} of "
+                f"{self.guided_steps}; use --dtype bfloat16 or --dtype float32."
+            )
+        if self.loss_scale != 1:
+            gradient.div_(self.loss_scale)
 
     def configure_optimizers(self):
         first, last = self.rates
@@ -222,16 +246,39 @@ class MotionTransfer(GuidedSampling):
     # -- checkpoints: tensors and primitives only --------------------------------------------------
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["run"] = self.run(self.trainer.datamodule.prompts)
         checkpoint["samplers"] = [sampler.state_dict() for sampler in self.samplers]
         checkpoint["finished"] = list(self.finished)
         checkpoint["previous_predictions"] = self.previous_predictions
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        check_same_run(checkpoint["run"], self.run(self.trainer.datamodule.prompts))
         for sampler, state in zip(self.samplers, checkpoint["samplers"], strict=True):
             sampler.load_state_dict(state)
         self.finished = [tensor.to(self.device) for tensor in checkpoint["finished"]]
         previous = checkpoint["previous_predictions"]
         self.previous_predictions = None if previous is None else previous.to(self.device)
+
+    def run(self, prompts: Sequence[str]) -> dict[str, Any]:
+        """What must be the same for a run to go on from another's checkpoint."""
+        options = self.sampler_options
+        return {
+            "backbone": self.backbone.fingerprint(),
+            "prompts": list(prompts),
+            "target": self.target,
+            "parameterization": self.parameterization,
+            "separate_query_key": self.separate_query_key,
+            "block": self.block,
+            "objective": type(self.objective).__name__,
+            "guided_steps": self.guided_steps,
+            "optimization_steps": self.optimization_steps,
+            "rates": list(self.rates),
+            "timesteps": list(self.timesteps()),
+            "guidance_scale": options.guidance_scale,
+            "dynamic_guidance": options.dynamic_guidance,
+            "negative_prompt": options.negative_prompt,
+            "seed": self.seed,
+        }
 
     def arguments(self) -> dict[str, Any]:
         """What `predict` needs to repeat this run's sampling, as arguments of this class."""

@@ -1,7 +1,7 @@
 """Everyday short options and preset names, rewritten to LightningCLI's own before parsing."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import yaml
@@ -55,12 +55,15 @@ def expand(args: Sequence[str]) -> list[str]:
     if not args or args[0] not in ("fit", "predict"):
         return list(args)
     subcommand, *rest = args
-    expanded = resolve_configs(_rewrite(rest), preset_path)
+    # A predict's seed is one of its seeds: the fit's own is in the embedding.
+    short = SHORT if subcommand == "fit" else SHORT | {"--seed": "--data.seeds"}
+    expanded = resolve_configs(_rewrite(rest, short), preset_path)
     if subcommand == "predict":
         embedding = _value(expanded, "--data.embedding")
         if embedding is not None:
             header = read_header(embedding)
-            expanded = ["--config", json.dumps({"model": header.model}), *expanded]
+            fitted = {"model": header.model, "kv_injection": header.injection}
+            expanded = ["--config", json.dumps(fitted, ensure_ascii=False), *expanded]
     elif not any(_names_backbone(config) for config in _values(expanded, "--config", "-c")):
         expanded = ["--config", str(preset_path(DEFAULT_PRESET)), *expanded]
     return [subcommand, *expanded]
@@ -112,12 +115,12 @@ def _path(name: str, folder: Path, kind: str) -> Path:
     raise DitflowError(f"config={name} is neither a file nor a {kind}; {kind}s are {known}.")
 
 
-def _rewrite(args: Sequence[str]) -> list[str]:
+def _rewrite(args: Sequence[str], short: Mapping[str, str]) -> list[str]:
     expanded: list[str] = []
     index = 0
     while index < len(args):
         name, equals, value = args[index].partition("=")
-        full = SHORT.get(name, name)
+        full = short.get(name, name)
         index += 1
         if full not in LISTS:
             expanded.append(f"{full}={value}" if equals else full)
@@ -135,7 +138,7 @@ def _as_list(name: str, values: list[str]) -> str:
     if len(values) == 1 and values[0].startswith("["):
         return values[0]
     if name == "--data.prompts":
-        return json.dumps(values)
+        return json.dumps(values, ensure_ascii=False)
     try:
         return json.dumps([int(value) for value in values])
     except ValueError as error:

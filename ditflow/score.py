@@ -76,7 +76,7 @@ def _given(given: Any) -> Iterator[tuple[str, torch.Tensor, str]]:
 
 def _made(given: Any) -> Iterator[tuple[str, torch.Tensor, str]]:
     header = MotionEmbedding.load(given.embedding).header
-    settings = read_settings({"model": header.model})
+    settings = read_settings({"model": header.model, "kv_injection": header.injection})
     prompts = given.prompts
     if not prompts and given.prompts_file is None:
         prompts = list(header.prompts)

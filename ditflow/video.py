@@ -1,6 +1,7 @@
 """Read a reference video or a folder of frames, fit it to a size, and write videos."""
 
 import logging
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +22,15 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 
 @dataclass(frozen=True)
 class FrameRange:
-    """Which frames to take: at most `count` from `start`, every `stride`-th; None takes all."""
+    """Which frames to take: at most `count` from `start`, every `stride`-th; None takes all.
+
+    With `resample` exactly `count`, spread evenly over all of these.
+    """
 
     start: int = 0
     count: int | None = None
     stride: int = 1
+    resample: bool = False
 
     def __post_init__(self) -> None:
         for option, value, least in (("start", self.start, 0), ("stride", self.stride, 1)):
@@ -35,14 +40,24 @@ class FrameRange:
             raise DitflowError(f"num_frames={self.count} must be at least 1.")
 
     def indices(self, available: int, path: Path) -> list[int]:
-        """Frame numbers to read; a start beyond the end is refused."""
+        """Frame numbers to read, said where they are not all; a start beyond the end is refused."""
         chosen = list(range(self.start, available, self.stride))
         if not chosen:
             raise DitflowError(
                 f"start_frame={self.start} is beyond the {available} frames of {path}; "
                 f"use 0 to {available - 1}."
             )
-        return chosen[: self.count]
+        if self.resample and self.count is not None:
+            spread = np.linspace(0, len(chosen) - 1, self.count).round().astype(int)
+            log.info("Reference: %d frames resampled to %d.", len(chosen), self.count)
+            return [chosen[index] for index in spread]
+        taken = chosen[: self.count]
+        if len(taken) < available:
+            log.info(
+                "Reference: %d of %d frames taken (from frame %d, every %d).",
+                *(len(taken), available, self.start, self.stride),
+            )
+        return taken
 
 
 def read_video(path: Path | str, frames: FrameRange = FrameRange()) -> np.ndarray:
@@ -64,7 +79,10 @@ def read_video(path: Path | str, frames: FrameRange = FrameRange()) -> np.ndarra
 
 
 def _read_folder(path: Path, frames: FrameRange) -> np.ndarray:
-    images = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+    images = sorted(
+        (p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and p.name[0] != "."),
+        key=_natural,
+    )
     if not images:
         raise DitflowError(f"video={path} holds no images ({', '.join(IMAGE_SUFFIXES)}).")
     pictures = []
@@ -79,6 +97,12 @@ def _read_folder(path: Path, frames: FrameRange) -> np.ndarray:
                 "frames must all be of one size."
             )
     return np.stack(pictures)
+
+
+def _natural(path: Path) -> list[tuple[int, str]]:
+    """Sorts frame2 before frame10."""
+    parts = re.split(r"(\d+)", path.name)
+    return [(int(part) if part.isdecimal() else 0, part) for part in parts]
 
 
 def _read_file(path: Path, frames: FrameRange) -> np.ndarray:
@@ -113,24 +137,30 @@ def _frame(reader, index: int) -> np.ndarray:
     return frame
 
 
-def fit_length(video: np.ndarray, num_frames: int | None, ratio: int, resample: bool) -> np.ndarray:
-    """Make the frame count `ratio`·k + 1, at most `num_frames`, and say so.
+def fitting_count(num_frames: int, ratio: int) -> int:
+    """The largest `ratio`·k + 1 that is at most `num_frames`.
 
-    By default frames are cut from the end (24 → 21 for ratio 4); with `resample` the whole
-    video is resampled to the count by nearest frames.
+    Raises:
+        DitflowError: too few for k = 1.
     """
-    most = len(video) if num_frames is None else min(num_frames, len(video))
-    if resample and num_frames is not None:
-        most = num_frames
-    count = (most - 1) // ratio * ratio + 1
-    if count < 1 + ratio:
+    if num_frames < 1 + ratio:
+        raise DitflowError(f"num_frames={num_frames} is too few; give at least {1 + ratio}.")
+    return (num_frames - 1) // ratio * ratio + 1
+
+
+def fit_length(video: np.ndarray, num_frames: int | None, ratio: int) -> np.ndarray:
+    """Cut a video to `ratio`·k + 1 frames, at most `num_frames`, and say so (24 → 21 for ratio 4).
+
+    Raises:
+        DitflowError: too few frames for k = 1.
+    """
+    if len(video) < 1 + ratio:
         raise DitflowError(
-            f"the reference has {len(video)} frames, but at least {1 + ratio} are needed; "
+            f"the reference has {len(video)} frames to take, but at least {1 + ratio} are needed; "
             "give a longer video or a smaller stride."
         )
-    if resample:
-        log.info("Reference: %d frames resampled to %d.", len(video), count)
-        return video[np.linspace(0, len(video) - 1, count).round().astype(int)]
+    most = len(video) if num_frames is None else min(num_frames, len(video))
+    count = fitting_count(most, ratio)
     if count != len(video):
         log.info("Reference: %d frames cut to %d (%dk+1).", len(video), count, ratio)
     return video[:count]

@@ -7,7 +7,7 @@ from diffusers import CogVideoXDDIMScheduler, CogVideoXDPMScheduler, CogVideoXPi
 from ditflow import DitflowError, MotionEmbedding
 from ditflow.embedded import EMBEDDED
 from tests.conftest import SPRITES
-from tests.test_motion_transfer import OTHER, TARGETS, fit, predict
+from tests.test_motion_transfer import OTHER, PROMPT, TARGETS, fit, predict
 
 
 @pytest.fixture(scope="module", params=SPRITES)
@@ -133,3 +133,58 @@ def test_the_pipeline_is_itself_again_after_an_exception(stock, embedding):
     assert "forward" not in stock.transformer.__dict__
     assert "step" not in stock.scheduler.__dict__
     assert (call(stock, embedding) - plain).abs().max() == 0
+
+
+def test_what_offloading_does_to_a_pipeline_does_not_take_the_motion_away(stock, embedding):
+    """At the end of a call, model offloading puts its own `forward` in place of what is there."""
+    with embedding.applied_to(stock):
+        guided = call(stock, embedding)
+        stock.transformer.forward = type(stock.transformer).forward.__get__(stock.transformer)
+        again = call(stock, embedding)
+    del stock.transformer.forward
+    assert (again - guided).abs().max() == 0
+    assert (call(stock, embedding) - guided).abs().max() > 1e-3
+
+
+def test_the_embedding_says_how_to_call(stock, loaded, tmp_path, reference_video):
+    options = {"dynamic_guidance": True, "negative_prompt": "a red ring", "seed": 9}
+    fit(loaded, tmp_path, reference_video, target="positions", **options)
+    embedding = MotionEmbedding.load(tmp_path / "motion.safetensors")
+    ours = predict(loaded, tmp_path, injection=False, **options)[0]
+    with embedding.applied_to(stock) as pipeline:
+        length = pipeline.transformer.config.max_text_seq_length
+        arguments = embedding.call_arguments()
+        video = pipeline(OTHER, **arguments, max_sequence_length=length, output_type="pt")
+    assert (video.frames[0] - ours).abs().max() == 0
+    assert embedding.call_arguments(seed=3)["generator"].initial_seed() == 3
+
+
+def test_latents_of_several_prompts_start_from_the_one_that_is_named(
+    stock, loaded, tmp_path, reference_video
+):
+    fit(loaded, tmp_path, reference_video, prompts=[PROMPT, OTHER])
+    embedding = MotionEmbedding.load(tmp_path / "motion.safetensors")
+    ours = predict(loaded, tmp_path, prompts=[OTHER], injection=False)[0]
+    with embedding.applied_to(stock, prompt=OTHER) as pipeline:
+        assert (call(pipeline, embedding) - ours).abs().max() == 0
+    with pytest.raises(DitflowError, match="latents of 2 prompts"), embedding.applied_to(stock):
+        pass
+    with pytest.raises(DitflowError, match="none of the fit's"), embedding.applied_to(stock, "x"):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"timestep_spacing": "leading"}, "timestep_spacing"),
+        ({"beta_end": 0.02}, "another noise schedule"),
+    ],
+)
+def test_another_schedule_is_refused_by_name(stock, embedding, change, message):
+    own = stock.scheduler
+    try:
+        stock.scheduler = type(own).from_config(own.config, **change)
+        with pytest.raises(DitflowError, match=message), embedding.applied_to(stock):
+            call(stock, embedding)
+    finally:
+        stock.scheduler = own

@@ -2,9 +2,13 @@
 
 import json
 import pickle
+import subprocess
+import sys
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
+import imageio.v3 as iio
 import pytest
 import torch
 import yaml
@@ -180,13 +184,18 @@ def test_short_long_and_config_file_forms_agree(short, tmp_path, capsys, monkeyp
         assert at(config, full) == value
 
 
-def test_a_wheel_carries_presets_configs_and_weights():
-    build = pytest.importorskip("tomllib").loads(Path("pyproject.toml").read_text())["tool"][
-        "hatch"
-    ]
-    wheel = build["build"]["targets"]["wheel"]
-    assert wheel["force-include"] == {"presets": "ditflow/presets", "configs": "ditflow/configs"}
-    assert wheel["packages"] == ["ditflow"]
+def test_a_wheel_carries_presets_configs_and_weights(tmp_path):
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=Path(__file__).parents[1], check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    for folder in ("presets", "configs", "configs/benchmark"):
+        shared = {f"ditflow/{folder}/{path.name}" for path in Path(folder).glob("*.yaml")}
+        assert shared
+        assert shared <= names
+    weights = Path("ditflow/sprites/weights").rglob("*.*")
+    assert {str(path) for path in weights if path.is_file()} <= names
+    assert not any(name.startswith(("tests", "work", "demo")) for name in names)
 
 
 def fails(capsys, *args) -> str:
@@ -217,6 +226,12 @@ def fails(capsys, *args) -> str:
         (["--offload", "model"], "offload=model"),
         (["--dtype", "float16"], "dtype=float16"),
         (["--output", "/dev/null/out"], "output=/dev/null/out"),
+        (["--device", "gpu"], "device=gpu"),
+        (["--kv_injection.block", "8"], "kv_injection.block=8"),
+        (["--num-frames", "4"], "num_frames=4"),
+        (["--resume", "nowhere"], "resume=nowhere"),
+        (["--seeds", "1"], "--seeds is for predict"),
+        (["--embedding", "motion.safetensors"], "--embedding is for predict"),
     ],
 )
 def test_bad_options_of_fit(args, expected, reference_video, tmp_path, capsys):
@@ -297,6 +312,85 @@ def test_embedding_for_another_backbone_names_both(fitted, tmp_path, capsys):
     )
     assert "sprites-rope" in line
     assert "sprites-sincos" in line
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        (["--height", "48"], "--height is part of what was fitted"),
+        (["--target", "latents"], "--target is part of what was fitted"),
+        (["--model.learning_rates.latents", "[1, 1]"], "part of what was fitted"),
+        (["--resume", "run"], "--resume is for fit"),
+        (["--steps", "7"], "num_inference_steps=6"),
+        (["--kv_injection.block", "9"], "kv_injection.block=9"),
+    ],
+)
+def test_bad_options_of_predict(args, expected, fitted, tmp_path, capsys):
+    given = ["--embedding", str(fitted / "motion.safetensors"), "--prompts", PROMPT]
+    given += ["--output", str(tmp_path / "out")]
+    assert expected in fails(capsys, "predict", *given, *args)
+    assert not (tmp_path / "out").exists()
+
+
+def test_predict_injects_as_the_fit_did_and_takes_a_seed_and_a_rate(fitted, tmp_path, capsys):
+    embedding = MotionEmbedding.load(fitted / "motion.safetensors")
+    assert embedding.header.injection == {"enabled": True, "block": 0}
+    path = tmp_path / "motion.safetensors"
+    MotionEmbedding(
+        replace(embedding.header, injection={"enabled": False}), embedding.tensors
+    ).save(path)
+    common = ["predict", "--prompts", "a fox 🦊", "--seed", "3", "--fps", "12", "--output"]
+    off = [*common, str(tmp_path / "a"), "--embedding", str(path)]
+    assert main(off) == 0
+    assert "no KV injection" not in capsys.readouterr().err
+    told = [*common, str(tmp_path / "b"), "--embedding", str(fitted / "motion.safetensors")]
+    assert main([*told, "--injection", "false"]) == 0
+    capsys.readouterr()
+    config = printed_config(capsys, *off)
+    assert config["kv_injection"] == {"enabled": False, "block": 0}
+    assert config["data"]["prompts"] == ["a fox 🦊"]
+    name = "a-fox-seed3.mp4"
+    a, b = (read_video(tmp_path / folder / name) for folder in ("a", "b"))
+    assert (a == b).all()
+    assert iio.immeta(tmp_path / "a" / name)["fps"] == 12
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        ([], None),
+        (["--prompt", "a pink cross on a teal background"], "prompts"),
+        (["--model.optimization_steps", "2"], "optimization_steps=1"),
+        (["--target", "latents"], "target=positions"),
+        (["--steps", "8"], "guided_steps=2"),
+    ],
+)
+def test_resume_takes_the_same_run_only(args, expected, fitted, reference_video, tmp_path, capsys):
+    out = tmp_path / "out"
+    given = ["fit", "--video", str(reference_video), "--prompt", PROMPT, *QUICK]
+    given += ["--target", "positions", "--resume", str(fitted), "--output", str(out), *args]
+    if expected is None:
+        assert main(given) == 0
+        assert (read_video(out / "video.mp4") == read_video(fitted / "video.mp4")).all()
+    else:
+        assert expected in fails(capsys, *given)
+        assert not out.exists()
+
+
+@pytest.mark.parametrize("kind", ["truncated", "pickle", "foreign"])
+def test_bad_checkpoint(kind, fitted, reference_video, tmp_path, capsys):
+    path = tmp_path / "last.ckpt"
+    whole = (fitted / "checkpoints" / "last.ckpt").read_bytes()
+    if kind == "truncated":
+        path.write_bytes(whole[: len(whole) // 2])
+    elif kind == "pickle":
+        path.write_bytes(pickle.dumps({"run": Path("x")}))
+    else:
+        torch.save({"state_dict": {}}, path)
+    given = ["fit", "--video", str(reference_video), "--prompt", PROMPT, *QUICK]
+    line = fails(capsys, *given, "--resume", str(path), "--output", str(tmp_path / "out"))
+    assert "not a whole checkpoint" in line
     assert not (tmp_path / "out").exists()
 
 

@@ -292,3 +292,66 @@ def test_smaller_video_of_another_length(sprites, tmp_path, reference_video):
     embedding = MotionEmbedding.load(tmp_path / "motion.safetensors")
     assert "reference_latents" not in embedding.tensors
     assert predict(sprites, tmp_path)[0].shape == (13, 3, 48, 80)
+
+
+def test_a_module_and_its_data_can_be_used_again(sprites, tmp_path, reference_video):
+    data = MotionDataModule(video=str(reference_video), prompts=[PROMPT])
+    modules = [MotionTransfer(sprites, target=target, **FEW) for target in ("latents", "positions")]
+    first = {}
+    for attempt in range(2):
+        for module in modules:
+            folder = tmp_path / f"{attempt}-{module.target}"
+            make_trainer(folder).fit(module, data)
+            assert MotionEmbedding.load(folder / "motion.safetensors").header.guided_steps == 3
+            video = first.setdefault(module.target, module.videos[0])
+            assert (module.videos[0] - video).abs().max() == 0
+    both = MotionDataModule(video=reference_video, prompts=[PROMPT, OTHER])
+    make_trainer(tmp_path / "both").fit(modules[1], both)
+    assert len(modules[1].videos) == 2
+
+
+def test_predict_goes_by_the_embedding_not_by_the_module(rope, tmp_path, reference_video):
+    options = {"parameterization": "values", "separate_query_key": True}
+    fit(rope, tmp_path, reference_video, target="positions", **options)
+    told = predict(rope, tmp_path)[0]
+    data = MotionDataModule(prompts=[OTHER], embedding=str(tmp_path / "motion.safetensors"))
+    untold = make_trainer(tmp_path).predict(MotionTransfer(rope, **FEW), data)[0]
+    assert (told - untold).abs().max() == 0
+
+
+def test_float16_keeps_small_gradients(reference_video, tmp_path):
+    """The loss spreads over so many pairs of patches that its gradient would vanish."""
+    from ditflow.backbones import CogVideoXBackbone
+    from tests.conftest import tiny_pipeline
+
+    gradients = {}
+    for dtype in (torch.float32, torch.float16):
+        pipeline = tiny_pipeline("5b")
+        pipeline.transformer.to(dtype)
+        pipeline.text_encoder.to(dtype)
+        backbone = CogVideoXBackbone(pipeline, "tiny")
+        few = {"num_inference_steps": 2, "guided_share": 0.5, "optimization_steps": 1, "block": 2}
+        # As small as at full size, where a hundred times as many pairs share the loss.
+        module = MotionTransfer(backbone, objective=Faint(), **few)
+        assert (module.loss_scale > 1) == (dtype == torch.float16)
+        module.on_before_optimizer_step = after(module, gradients)
+        make_trainer(tmp_path).fit(module, MotionDataModule(video=reference_video, prompts=["x"]))
+    exact, half = gradients[torch.float32], gradients[torch.float16]
+    assert exact.abs().max() > 0
+    assert (half - exact).norm() < 0.05 * exact.norm()
+
+
+class Faint(AttentionMotionFlow):
+    def loss(self, outputs, reference):
+        return super().loss(outputs, reference) * 1e-3
+
+
+def after(module, gradients):
+    """The module's own hook, and a note of the gradient it leaves to the optimiser."""
+    own = module.on_before_optimizer_step
+
+    def hook(optimizer):
+        own(optimizer)
+        gradients[module.backbone.dtype] = module.parameter.grad.clone()
+
+    return hook

@@ -1,6 +1,7 @@
 """Reading, fitting and writing videos."""
 
 import logging
+from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
@@ -8,7 +9,15 @@ import pytest
 import torch
 
 from ditflow import DitflowError
-from ditflow.video import FrameRange, fit_length, fit_size, read_video, side_by_side, write_video
+from ditflow.video import (
+    FrameRange,
+    fit_length,
+    fit_size,
+    fitting_count,
+    read_video,
+    side_by_side,
+    write_video,
+)
 
 
 @pytest.fixture
@@ -43,6 +52,25 @@ def test_folder_of_frames(frames, tmp_path):
     assert (chosen[:, 0, 0, 0] == (frames[[2, 6, 10], 0, 0, 0] * 255).byte().numpy()).all()
 
 
+def test_frames_of_a_folder_come_in_the_order_of_their_numbers(tmp_path):
+    for t in (1, 2, 10):
+        iio.imwrite(tmp_path / f"frame{t}.png", np.full((8, 8, 3), t, dtype=np.uint8))
+    (tmp_path / "._frame1.png").write_bytes(b"what some systems leave beside a file")
+    assert read_video(tmp_path)[:, 0, 0, 0].tolist() == [1, 2, 10]
+
+
+def test_frames_not_taken_are_said(caplog, frames, tmp_path):
+    write_video(frames, tmp_path / "video.mp4")
+    with caplog.at_level(logging.INFO):
+        read_video(tmp_path / "video.mp4", FrameRange(start=1, count=5, stride=2))
+    assert "5 of 11 frames taken (from frame 1, every 2)" in caplog.text
+
+
+def test_too_few_frames_asked_for():
+    with pytest.raises(DitflowError, match="num_frames=4 is too few; give at least 5"):
+        fitting_count(4, 4)
+
+
 def test_odd_sizes_are_written(tmp_path):
     write_video(torch.rand(5, 3, 31, 45), tmp_path / "odd.mp4")
     assert read_video(tmp_path / "odd.mp4").shape == (5, 32, 46, 3)
@@ -52,16 +80,15 @@ def test_odd_sizes_are_written(tmp_path):
 def test_length_is_cut_to_4k_plus_1_and_said(length, kept, caplog):
     video = np.arange(length)[:, None, None, None]
     with caplog.at_level(logging.INFO):
-        cut = fit_length(video, 49, 4, resample=False)
+        cut = fit_length(video, 49, 4)
     assert len(cut) == kept
     assert (cut[:, 0, 0, 0] == np.arange(kept)).all()
     assert ("cut to" in caplog.text) == (kept != length)
 
 
 def test_resampling_keeps_first_and_last(caplog):
-    video = np.arange(60)[:, None, None, None]
     with caplog.at_level(logging.INFO):
-        picked = fit_length(video, 21, 4, resample=True)[:, 0, 0, 0]
+        picked = FrameRange(count=21, resample=True).indices(60, Path("ref.mp4"))
     assert (len(picked), picked[0], picked[-1]) == (21, 0, 59)
     assert "60 frames resampled to 21" in caplog.text
 

@@ -202,13 +202,9 @@ class CogVideoXBackbone(Backbone):
         if key_values is None:
             yield
             return
-        processor = self.transformer.transformer_blocks[key_values.block].attn1.processor
-        own = processor.control.replacement
-        processor.control.replacement = key_values.key, key_values.value
-        try:
+        control = AttentionControl(replacement=(key_values.key, key_values.value))
+        with controlled(self.transformer, {key_values.block: control}):
             yield
-        finally:
-            processor.control.replacement = own
 
     @torch.no_grad()
     def denoise(
@@ -262,7 +258,7 @@ class CogVideoXBackbone(Backbone):
         prompt: torch.Tensor,
         positions: Positions,
     ) -> torch.Tensor:
-        with self.positioned(positions, latents.shape):
+        with self.positioned(positions, latents.shape), self._kept_for_backward():
             return self.transformer(
                 hidden_states=latents.to(self.dtype),
                 encoder_hidden_states=prompt,
@@ -278,6 +274,16 @@ class CogVideoXBackbone(Backbone):
         if self.rotary:
             return nullcontext()
         return added_positions(self.transformer, positions[0], latent_shape)
+
+    def _kept_for_backward(self) -> AbstractContextManager[None]:
+        """Context in which the backward pass keeps what it needs under group offloading.
+
+        That takes a weight's memory away after its layer has run, and puts the main memory's in
+        its place; what autograd saved must be an alias that stays where it is.
+        """
+        if self.options.get("offload") != "group":
+            return nullcontext()
+        return torch.autograd.graph.saved_tensors_hooks(torch.Tensor.detach, lambda kept: kept)
 
     def _padding(self, latent_frames: int) -> int:
         return -latent_frames % (self.transformer.config.patch_size_t or 1)

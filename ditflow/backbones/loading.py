@@ -1,6 +1,7 @@
 """Load a backbone by preset name, folder or hub name, or say in one line why it cannot be."""
 
 import importlib.util
+import os
 from typing import Literal
 
 import torch
@@ -48,7 +49,12 @@ def load_backbone(
         DitflowError: a backbone that cannot be had, or options that do not go together.
     """
     given = dict(locals())
-    target = torch.device(_default_device() if device == "auto" else device)
+    try:
+        target = torch.device(_default_device() if device == "auto" else device)
+    except RuntimeError as error:
+        raise DitflowError(
+            f"device={device} is unknown; use auto, cpu, cuda, or one of several as cuda:1."
+        ) from error
     _check(target, dtype, offload, quantization)
     pipeline = _from_pretrained(name, getattr(torch, dtype), quantization, target)
     if scheduler != "own":
@@ -75,7 +81,8 @@ def load_backbone(
 
 
 def _default_device() -> str:
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    # Every process of several takes its own.
+    return f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
 
 
 def _check(

@@ -105,6 +105,8 @@ def added_positions(
         yield
     finally:
         embed.pos_embedding, embed.sample_height, embed.sample_width, embed.sample_frames = own
+        # Offloading may have moved the module meanwhile, and with it what was lent.
+        embed.pos_embedding = embed.pos_embedding.to(embed.proj.weight.device)
 
 
 def _sample_frames(transformer: CogVideoXTransformer3DModel, latent_shape: tuple[int, ...]) -> int:

@@ -25,7 +25,7 @@ class DenoisingSchedule(Callback):
             )
         trainer.fit_loop.max_epochs = module.guided_steps
         # One Adam step is the mean loss over all prompts.
-        trainer.accumulate_grad_batches = len(module.samplers) or len(trainer.datamodule.prompts)
+        trainer.accumulate_grad_batches = len(trainer.datamodule.prompts)
 
     def on_train_epoch_start(self, trainer: Trainer, module: MotionTransfer) -> None:
         trainer.optimizers[0].state.clear()

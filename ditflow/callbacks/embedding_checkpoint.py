@@ -7,6 +7,7 @@ import torch
 from lightning import Callback, Trainer
 
 import ditflow
+from ditflow.compatibility import scheduler_fingerprint
 from ditflow.embedding import EmbeddingHeader, MotionEmbedding
 from ditflow.module import MotionTransfer
 from ditflow.targets import pack
@@ -83,6 +84,8 @@ def build_embedding(trainer: Trainer, module: MotionTransfer) -> MotionEmbedding
         reference_sha256=digest,
         fps=data.fps,
         model=module.arguments(),
+        injection=module.injection.arguments() if module.injection else {"enabled": False},
+        scheduler_fingerprint=scheduler_fingerprint(backbone.scheduler),
     )
     tensors: dict[str, torch.Tensor] = {}
     if module.target == "latents":

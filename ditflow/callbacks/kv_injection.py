@@ -6,7 +6,8 @@ from weakref import WeakKeyDictionary
 
 from lightning import Callback, Trainer
 
-from ditflow.backbones.base import KeyValues, Positions
+from ditflow.backbones.base import Backbone, KeyValues, Positions
+from ditflow.errors import DitflowError
 from ditflow.module import MotionTransfer
 from ditflow.sampling import Sampler
 
@@ -28,7 +29,21 @@ class KVInjection(Callback):
         self.enabled, self.block = enabled, block
         self._recorded: WeakKeyDictionary[Sampler, tuple[int, KeyValues]] = WeakKeyDictionary()
 
+    def check(self, backbone: Backbone) -> None:
+        """Raise `DitflowError` for a block that the backbone has not."""
+        last = backbone.num_blocks - 1
+        if not 0 <= self.block <= last:
+            raise DitflowError(
+                f"kv_injection.block={self.block} is out of range: {backbone.name} has blocks "
+                f"0 to {last}."
+            )
+
+    def arguments(self) -> dict[str, bool | int]:
+        """For a motion embedding's header."""
+        return {"enabled": self.enabled, "block": self.block}
+
     def setup(self, trainer: Trainer, module: MotionTransfer, stage: str) -> None:
+        self.check(module.backbone)
         module.injection = self if self.enabled else None
         self._recorded.clear()
 
@@ -48,7 +63,8 @@ class KVInjection(Callback):
         self, module: MotionTransfer, sampler: Sampler, step: int, positions: Positions
     ) -> KeyValues:
         recorded_step, key_values = self._recorded.get(sampler, (None, None))
-        if recorded_step == step and module.backbone.rotary:
+        # What block 0 records of rotary tokens does not depend on ρ.
+        if recorded_step == step and module.backbone.rotary and self.block == 0:
             return key_values
         latents = module.reference_latents.to(sampler.latents.device)
         key_values = module.backbone.record_key_values(

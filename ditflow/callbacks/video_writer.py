@@ -52,7 +52,7 @@ class VideoWriter(BasePredictionWriter):
         if name in taken:  # another prompt that shortens to the same words
             name = f"{name}-{batch_idx}"
         folder = Path(trainer.default_root_dir)
-        self._write(prediction, folder / f"{name}.mp4", module.embedding.header.fps)
+        self._write(prediction, folder / f"{name}.mp4", trainer.datamodule.fps)
 
     def on_predict_end(self, trainer: Trainer, module: MotionTransfer) -> None:
         """All videos side by side; first the reference, if the embedding carries its latents."""
@@ -62,7 +62,7 @@ class VideoWriter(BasePredictionWriter):
         if videos:
             name = "comparison" if trainer.world_size == 1 else f"comparison-{trainer.global_rank}"
             path = Path(trainer.default_root_dir) / f"{name}.mp4"
-            self._write(side_by_side(videos), path, header.fps)
+            self._write(side_by_side(videos), path, trainer.datamodule.fps)
         self._videos.clear()
 
     def _write(self, video: torch.Tensor, path: Path, fps: float) -> None:

@@ -8,6 +8,7 @@ from diffusers.models.attention_processor import CogVideoXAttnProcessor2_0
 from ditflow import DitflowError
 from ditflow.backbones import CogVideoXBackbone
 from ditflow.backbones.attention import AttentionControl, controlled
+from ditflow.backbones.base import KeyValues
 from ditflow.sampling import Sampler, SamplerOptions
 from tests.conftest import tiny_pipeline
 
@@ -210,10 +211,12 @@ def test_gradients_reach_latents_and_positions_and_no_weight(inputs):
 def test_gradient_checkpointing_gives_the_same_gradients(inputs, read):
     tiny, latents, prompt, positions = inputs
     other = tiny.record_key_values(latents.flip(-1), 300, prompt, positions)
+    # Far from the generation's own: computed again without them, the gradient would be another.
+    other = KeyValues(0, 30 * other.key, 30 * other.value)
 
-    def gradient():
+    def gradient(key_values=other):
         tensor = latents.detach().clone().requires_grad_()
-        with tiny.injected(other):
+        with tiny.injected(key_values):
             outputs = getattr(tiny, read)(tensor, 300, prompt, positions, block=2)
         if read == "query_key":
             (outputs.query.sin() * outputs.key.cos()).mean().backward()
@@ -222,12 +225,9 @@ def test_gradient_checkpointing_gives_the_same_gradients(inputs, read):
         return tensor.grad
 
     plain = gradient()
+    assert (gradient(None) - plain).norm() > 0.01 * plain.norm()
     tiny.transformer.enable_gradient_checkpointing()
-    again = gradient()
-    if read == "query_key":
-        torch.testing.assert_close(again, plain, atol=1e-6, rtol=1e-4)
-    else:  # features of random weights are large, and so is their rounding
-        assert (again - plain).norm() < 1e-3 * plain.norm()
+    assert (gradient() - plain).abs().max() == 0
 
 
 def test_coordinates_give_the_stock_positions(tiny):

@@ -32,6 +32,28 @@ def test_memory_options_change_nothing(rope, pass_inputs, options):
     assert (other.decode_video(latents, 25) - frames).abs().max() == 0
 
 
+def test_gradients_outlive_the_weights_that_group_offloading_takes_away(rope, pass_inputs):
+    """On a GPU the weights' memory goes back to the CPU's after every layer: here to nowhere."""
+    plain = _gradient(rope, *pass_inputs)
+    other = load_backbone("sprites-rope", offload="none")
+    other.options["offload"] = "group"
+
+    def bring(module, args):
+        for weight in module.parameters(recurse=False):
+            weight.data = weight.own
+
+    def take_away(module, args, output):
+        for weight in module.parameters(recurse=False):
+            weight.data = torch.full_like(weight.own, torch.nan)
+
+    for module in other.transformer.modules():
+        for weight in module.parameters(recurse=False):
+            weight.own = weight.data
+        module.register_forward_pre_hook(bring)
+        module.register_forward_hook(take_away, always_call=True)
+    assert (_gradient(other, *pass_inputs) - plain).abs().max() == 0
+
+
 def _gradient(backbone, latents, prompt, positions):
     tensor = latents.clone().requires_grad_()
     outputs = backbone.query_key(tensor, 500, prompt, positions, block=4)
@@ -61,6 +83,7 @@ def test_scheduler_is_exchanged_with_its_configuration_kept(rope, name):
         ({"dtype": "float16"}, "dtype=float16.*use dtype"),
         ({"quantization": "bitsandbytes-8bit"}, "needs a GPU"),
         ({"device": "cuda"}, "device=cuda.*use device=cpu"),
+        ({"device": "gpu"}, "device=gpu is unknown; use auto"),
         ({"name": "nobody/nothing"}, "nobody/nothing.*use an embedded one"),
     ],
 )

@@ -1,0 +1,60 @@
+"""Options that the parser takes, because fit and predict share it, but a command would not heed."""
+
+from collections.abc import Mapping, Sequence
+
+from ditflow.errors import DitflowError
+from ditflow.options import SHORT
+
+OF_THE_FIT = "is part of what was fitted; leave it out, or fit again with it"
+
+UNHEEDED: Mapping[str, Mapping[str, str]] = {
+    "fit": {
+        "--data.seeds": "is for predict; use --seed",
+        "--data.embedding": "is for predict; fit begins from a video",
+    },
+    "predict": {
+        "--ckpt_path": "is for fit; run the same predict again",
+        "--model.seed": "is the fit's; use --seeds",
+        **dict.fromkeys(
+            (
+                "--data.video",
+                "--data.start_frame",
+                "--data.num_frames",
+                "--data.stride",
+                "--data.resample",
+                "--data.height",
+                "--data.width",
+                "--data.store_reference",
+                "--model.target",
+                "--model.parameterization",
+                "--model.separate_query_key",
+                "--model.block",
+                "--model.guided_share",
+                "--model.optimization_steps",
+                "--model.objective",
+                "--model.learning_rate",
+                "--model.learning_rates",
+            ),
+            OF_THE_FIT,
+        ),
+    },
+}
+"""Of each command, full names and what to do instead."""
+
+
+def refuse_unheeded(args: Sequence[str]) -> None:
+    """Refuse what would silently change nothing.
+
+    Args:
+        args: the command and its options by their full names.
+
+    Raises:
+        DitflowError: names the option and what to do instead.
+    """
+    refused = UNHEEDED.get(args[0], {}) if args else {}
+    for token in args:
+        name = token.partition("=")[0]
+        for full, reason in refused.items():
+            if name == full or name.startswith(f"{full}."):
+                short = next((key for key, value in SHORT.items() if value == full), name)
+                raise DitflowError(f"{short} {reason}.")
