@@ -30,6 +30,7 @@ from ditflow.inspect import inspect
 from ditflow.module import MotionTransfer
 from ditflow.options import SHORT, expand
 from ditflow.parsing import OneLineErrors
+from ditflow.plan.command import plan
 from ditflow.resume import check_same_run, checkpoint_path, read_run
 from ditflow.score import score
 from ditflow.selftest import selftest
@@ -44,13 +45,14 @@ ditflow: transfer the motion of a video to new videos, with no training of the m
   ditflow test --embedding DIR/motion.safetensors --video ref.mp4 --output DIR
   ditflow test --videos a.mp4 b.mp4 --video ref.mp4 --prompts "..." --output DIR
   ditflow benchmark --config MANIFEST --output DIR
+  ditflow plan --config PRESET [--memory GIB]
   ditflow selftest --config PRESET
 
 Every command has --help; `fit` and `predict` also have --print_config.
 """
 
 
-COMMANDS = {"benchmark": benchmark, "selftest": selftest, "test": score}
+COMMANDS = {"benchmark": benchmark, "plan": plan, "selftest": selftest, "test": score}
 """Commands that are not LightningCLI's; each takes its arguments and returns the exit status."""
 
 

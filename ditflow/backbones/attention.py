@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -117,29 +118,42 @@ def controlled(
 ) -> Iterator[None]:
     """Ask blocks (by index) for what `controls` say; as before on exit, exceptions included.
 
-    The controlled blocks are left out of gradient checkpointing, whose second run in the
-    backward pass would happen after this context has closed.
+    Gradient checkpointing runs a block again in the backward pass, when this context may have
+    closed: a block with a replacement brings it along, one that records or stops is left out.
     """
     blocks = transformer.transformer_blocks
     processors = {index: blocks[index].attn1.processor for index in controls}
     before = {index: processor.control for index, processor in processors.items()}
     checkpointing = transformer._gradient_checkpointing_func
-    plain = [blocks[index] for index in controls]
+    own = [(blocks[index], control) for index, control in controls.items()]
 
-    def checkpoint_others(block: torch.nn.Module, *args):
-        called_plainly = any(block is other for other in plain)
-        return block(*args) if called_plainly else checkpointing(block, *args)
+    def checkpoint(block: torch.nn.Module, *args):
+        control = next((control for other, control in own if other is block), None)
+        if control is None:
+            return checkpointing(block, *args)
+        if control.record or control.stop:
+            return block(*args)
+        return checkpointing(partial(_run_controlled, block, control), *args)
 
     try:
         for index, control in controls.items():
             processors[index].control = control
         if checkpointing is not None:
-            transformer._gradient_checkpointing_func = checkpoint_others
+            transformer._gradient_checkpointing_func = checkpoint
         yield
     finally:
         for index, control in before.items():
             processors[index].control = control
         transformer._gradient_checkpointing_func = checkpointing
+
+
+def _run_controlled(block: torch.nn.Module, control: AttentionControl, *args):
+    processor = block.attn1.processor
+    before, processor.control = processor.control, control
+    try:
+        return block(*args)
+    finally:
+        processor.control = before
 
 
 @contextmanager
@@ -153,10 +167,11 @@ def stopped_after(transformer: CogVideoXTransformer3DModel, index: int) -> Itera
         reached.append(outputs[0])
         raise BlockReached
 
-    # `controlled` with the block's own control: only to leave it out of checkpointing.
+    # Recording leaves it out of checkpointing.
+    control = replace(block.attn1.processor.control, record=True)
     handle = block.register_forward_hook(stop)
     try:
-        with controlled(transformer, {index: block.attn1.processor.control}):
+        with controlled(transformer, {index: control}):
             yield reached
     finally:
         handle.remove()

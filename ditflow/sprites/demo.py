@@ -20,6 +20,8 @@ from ditflow.sprites.world import FPS, NUM_FRAMES, Clip
 from ditflow.video import FrameRange, read_video, side_by_side, write_video
 
 PROMPT = "a blue square on a white background"
+OTHER_PROMPTS = ("a red ring on a black background", "a green diamond on a brown background")
+"""Positions fitted to several prompts at once carry over better to prompts they have not seen."""
 NEW_PROMPTS = ("a yellow circle on a navy background", "a pink cross on a teal background")
 
 
@@ -38,7 +40,8 @@ def demo(output: Path = Path("demo"), backbone: str = "sprites-rope", seed: int 
     common = ["--config", backbone, "--video", str(reference), "--seed", str(seed)]
     _command("fit", *common, "--prompt", PROMPT, "--output", str(output / "latents"))
     _command(
-        *("fit", *common, "--prompt", PROMPT, "--output", str(output / "positions")),
+        *("fit", *common, "--prompts", PROMPT, *OTHER_PROMPTS),
+        *("--output", str(output / "positions")),
         *("--model.target", "positions", "--model.parameterization", "coordinates"),
     )
     embedding = output / "positions" / "motion.safetensors"

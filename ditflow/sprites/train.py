@@ -105,17 +105,17 @@ class Recipe:
         stills: int = 32,
         start: Path | None = None,
     ) -> None:
-        """Train the sinusoidal transformer; text stays frozen. Arguments as of `rope`.
+        """Train the sinusoidal transformer on the rotary one's text encoder, which stays frozen.
 
-        It begins with the rotary one's weights, unless `start` is given.
+        It begins with the rotary one's weights, unless `start` is given. Arguments as of `rope`.
         """
         module = self._module(False, epochs, learning_rate, sprite_weight)
+        state = _weights(self.work / "rope")
         if start is not None:
             _load_packaged(module, start)
         else:
-            state = _weights(self.work / "rope")
             module.transformer.load_state_dict(_part(state, "transformer"))
-            module.text_encoder.load_state_dict(_part(state, "text_encoder"))
+        module.text_encoder.load_state_dict(_part(state, "text_encoder"))
         self._train(module, "sincos", clips, stills)
 
     def clip(self, epochs: int = 12) -> None:
@@ -140,7 +140,9 @@ class Recipe:
             transformer = build_transformer(rotary=part == "rope")
             transformer.load_state_dict(_part(state, "transformer"))
             text_encoder = build_text_encoder(len(tokenizer))
-            text_encoder.load_state_dict(_part(state, "text_encoder"))
+            # Shared to the bit: averaging rounds even weights that stand still.
+            shared = state if part == "rope" else _weights(self.work / "rope")
+            text_encoder.load_state_dict(_part(shared, "text_encoder"))
             pipeline = CogVideoXPipeline(
                 tokenizer=tokenizer,
                 text_encoder=text_encoder,

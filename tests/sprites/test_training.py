@@ -113,3 +113,16 @@ def test_orthogonalised_matrices_have_even_singular_values():
 
 def test_transformer_is_small_enough_to_ship():
     assert sum(weight.numel() for weight in build_transformer(True).parameters()) < 3e6
+
+
+def test_both_shipped_pipelines_share_text_encoder_and_vae(rope):
+    from ditflow import load_backbone
+
+    other = load_backbone("sprites-sincos").pipeline
+    for ours, theirs in (
+        (rope.pipeline.text_encoder, other.text_encoder),
+        (rope.pipeline.vae, other.vae),
+    ):
+        state = theirs.state_dict()
+        assert ours.state_dict().keys() == state.keys()
+        assert all((value == state[key]).all() for key, value in ours.state_dict().items())

@@ -1,0 +1,113 @@
+"""Which options make a run fit into a memory."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from ditflow.errors import DitflowError
+from ditflow.plan.phases import Phase, Work, phases
+from ditflow.plan.shapes import Configs
+
+COMPONENTS = ("text encoder", "VAE", "transformer")
+BITS = {"bitsandbytes-8bit": 8, "bitsandbytes-4bit": 4}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run needs with some options.
+
+    Attributes:
+        options: of `load_backbone`, those that change memory.
+        phases: of the run.
+        resident: bytes of weights that each phase holds, in the order of phases.
+    """
+
+    options: Mapping[str, Any]
+    phases: Sequence[Phase]
+    resident: Sequence[int]
+
+    @property
+    def peaks(self) -> list[int]:
+        """Bytes of each phase, weights and work."""
+        return [
+            phase.working + held for phase, held in zip(self.phases, self.resident, strict=True)
+        ]
+
+    @property
+    def peak(self) -> int:
+        return max(self.peaks)
+
+
+class Planner:
+    """Plans of one run with varied options; passes are followed once for each kind."""
+
+    def __init__(self, configs: Configs, work: Work):
+        self.configs, self.work = configs, work
+        self._phases: dict[tuple[bool, bool], list[Phase]] = {}
+        built = (
+            configs.build_text_encoder(),
+            configs.build_vae(),
+            configs.build_transformer(),
+        )
+        self._weights = dict(zip(COMPONENTS, map(_numbers, built), strict=True))
+
+    def plan(self, options: Mapping[str, Any]) -> Plan:
+        """With these options of `load_backbone`."""
+        kind = bool(options.get("gradient_checkpointing")), bool(options.get("vae_tiling"))
+        if kind not in self._phases:
+            work = replace(self.work, checkpointing=kind[0], tiling=kind[1])
+            self._phases[kind] = phases(self.configs, work)
+        found = self._phases[kind]
+        return Plan(options, found, [self._resident(phase, options) for phase in found])
+
+    def _resident(self, phase: Phase, options: Mapping[str, Any]) -> int:
+        offload = options.get("offload", "none")
+        if offload == "group":
+            # A layer at a time: the largest.
+            return max(self._weights[phase.component]) * self.work.dtype.itemsize
+        present = (phase.component,) if offload == "model" else COMPONENTS
+        return sum(self._bytes(name, options) for name in present)
+
+    def _bytes(self, component: str, options: Mapping[str, Any]) -> int:
+        bits = self.work.dtype.itemsize * 8
+        if component != "VAE":
+            bits = min(bits, BITS.get(options.get("quantization", "none"), bits))
+        return sum(self._weights[component]) * bits // 8
+
+
+def _numbers(module: torch.nn.Module) -> list[int]:
+    """How many weights each layer has."""
+    layers = ([*part.parameters(recurse=False)] for part in module.modules())
+    return [sum(weight.numel() for weight in own) for own in layers if own]
+
+
+def advise(planner: Planner, plan: Plan, memory: int, gpu: bool) -> Plan | None:
+    """The first plan that fits, of those with more and more memory saved; None if none does."""
+    if plan.peak <= memory:
+        return plan
+    for options in _savings(plan.options, gpu):
+        try:
+            other = planner.plan(options)
+        except DitflowError:
+            continue
+        if other.peak <= memory:
+            return other
+    return None
+
+
+def _savings(options: Mapping[str, Any], gpu: bool) -> Iterator[dict[str, Any]]:
+    """Options with one saving after another added, what costs least time first."""
+    steps: list[dict[str, Any]] = [{"vae_tiling": True}, {"gradient_checkpointing": True}]
+    if gpu:
+        steps += [
+            {"offload": "model"},
+            {"quantization": "bitsandbytes-8bit"},
+            {"quantization": "bitsandbytes-4bit"},
+            {"quantization": "none", "offload": "group"},
+        ]
+    added = dict(options)
+    for step in steps:
+        added |= step
+        yield dict(added)

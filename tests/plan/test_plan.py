@@ -1,0 +1,141 @@
+"""Plans against what really happens at tiny sizes, and for the published models."""
+
+import pytest
+import torch
+
+from ditflow import load_backbone
+from ditflow.backbones import CogVideoXBackbone
+from ditflow.cli import main
+from ditflow.objectives import AttentionMotionFlow, MotionFeature, SpatialMarginalMean
+from ditflow.plan.cost import cost
+from ditflow.plan.fitting import Planner, advise
+from ditflow.plan.live_memory import LiveMemory
+from ditflow.plan.phases import Work, phases
+from ditflow.plan.shapes import read_configs
+from ditflow.settings import read_settings
+
+
+def work(**changes) -> Work:
+    settings = {"num_frames": 25, "height": 64, "width": 64, "block": 6}
+    options = {"dtype": torch.float32, "objective": AttentionMotionFlow()}
+    return Work(**options | settings | changes)
+
+
+def real_peak(backbone: CogVideoXBackbone, planned: Work) -> int:
+    """Bytes that one real optimisation step holds at most, weights apart."""
+    shape = backbone.latent_shape(planned.num_frames, planned.height, planned.width)
+    prompt = backbone.encode_prompt("a red circle on a gray background")
+    positions = backbone.positions(shape)
+    read = getattr(backbone, planned.objective.reads)
+    reference = planned.objective.reference(
+        read(torch.randn(shape), 0, prompt, positions, planned.block)
+    )
+    with LiveMemory() as live:
+        parameter = torch.nn.Parameter(torch.randn(shape))
+        optimizer = torch.optim.Adam([parameter])
+        recorded = backbone.record_key_values(torch.randn(shape), 500, prompt, positions)
+        with backbone.injected(recorded):
+            outputs = read(parameter, 500, prompt, positions, planned.block)
+        planned.objective.loss(outputs, reference).backward()
+        optimizer.step()
+    return live.peak
+
+
+@pytest.mark.parametrize(
+    ("name", "objective", "checkpointing", "size"),
+    [
+        ("sprites-rope", AttentionMotionFlow, False, (25, 64, 64)),
+        ("sprites-rope", AttentionMotionFlow, True, (9, 96, 64)),
+        ("sprites-sincos", AttentionMotionFlow, True, (25, 64, 64)),
+        ("sprites-rope", SpatialMarginalMean, False, (9, 96, 64)),
+        ("sprites-sincos", MotionFeature, True, (25, 64, 64)),
+    ],
+)
+def test_the_optimisation_needs_what_was_planned(name, objective, checkpointing, size):
+    """Two depths of fake tensors tell a real run's peak at another depth."""
+    backbone = load_backbone(name, gradient_checkpointing=checkpointing)
+    frames, height, width = size
+    planned = work(
+        num_frames=frames,
+        height=height,
+        width=width,
+        checkpointing=checkpointing,
+        objective=objective(),
+    )
+    found = {phase.name: phase.working for phase in phases(read_configs(name), planned)}
+    real = real_peak(backbone, planned)
+    assert found["optimising, block 6"] == pytest.approx(real, rel=0.1)
+
+
+def test_encoding_denoising_and_decoding_need_what_was_planned(rope):
+    planned = work()
+    found = {phase.name: phase.working for phase in phases(read_configs(rope.name), planned)}
+    shape = rope.latent_shape(25, 64, 64)
+    prompt, positions = rope.encode_prompt("x"), rope.positions(shape)
+    latents, timestep = torch.randn(shape), torch.tensor(500)
+    for name, real_work in {
+        "encoding the reference": lambda: rope.encode_video(torch.rand(25, 3, 64, 64)),
+        "denoising": lambda: rope.denoise(latents, timestep, prompt, prompt, positions, 3.0),
+        "decoding": lambda: rope.decode_video(latents, 25),
+    }.items():
+        with LiveMemory() as live:
+            real_work()
+        assert found[name] == pytest.approx(live.peak, rel=0.05), name
+
+
+def test_a_published_model_needs_no_files():
+    """At full size, within what its arithmetic says of weights and of saved activations."""
+    settings = read_settings("cogvideox-5b")
+    planned = Work(torch.bfloat16, 21, 480, 720, 20, settings.model["objective"])
+    planner = Planner(read_configs("THUDM/CogVideoX-5b"), planned)
+    plain = planner.plan({})
+    billions = 4.76 + 0.22 + 5.57  # text encoder, VAE, transformer, as published
+    assert plain.resident[0] == pytest.approx(2e9 * billions, rel=0.02)
+    tokens, width = 226 + 6 * 30 * 45, 48 * 64
+    activation = tokens * width * 2
+    saving = planner.plan({"gradient_checkpointing": True, "offload": "model"})
+    optimising = [phase.name for phase in plain.phases].index("optimising, block 20")
+    per_block = (plain.phases[optimising].working - saving.phases[optimising].working) / 20
+    assert 8 * activation < per_block < 25 * activation
+    assert saving.peak < 16 * 2**30 < plain.peak
+
+
+def test_advice_adds_what_is_cheapest_first():
+    planner = Planner(read_configs("sprites-rope"), work())
+    plan = planner.plan({})
+    assert advise(planner, plan, plan.peak, gpu=False) is plan
+    better = advise(planner, plan, plan.peak - 1, gpu=True)
+    assert better.options == {"vae_tiling": True}
+    assert better.peak < plan.peak
+    assert advise(planner, plan, 1000, gpu=True) is None
+
+
+def test_cost_counts_the_passes_of_the_paper():
+    """5B: 50 steps of both branches through 42 blocks, 10 of them guided by 5 steps to block 20."""
+    passes = cost(42, 20, 50, 10, 5)
+    assert (passes.sampling, passes.forward, passes.optimising) == (4200, 30, 1000)
+    assert passes.ratio() == pytest.approx(1.48, abs=0.01)
+    assert passes.ratio(checkpointing=True) > passes.ratio()
+    assert cost(42, 20, 50, 10, 0, guidance=False, injection=False).sampling == 2100
+
+
+def test_the_command(capsys):
+    assert main(["plan", "--config", "cogvideox-2b", "--memory", "24"]) == 0
+    out = capsys.readouterr().out
+    assert "THUDM/CogVideoX-2b, 21 frames of 480x720" in out
+    assert "It fits" in out
+    assert main(["plan", "--memory", "0.01"]) == 1
+    assert "does not fit" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        (["--memory", "-1"], "memory=-1"),
+        (["--height", "60"], "height=60"),
+        (["--config", "nothing"], "config=nothing"),
+    ],
+)
+def test_bad_input(args, expected, capsys):
+    assert main(["plan", *args]) == 2
+    assert expected in capsys.readouterr().err
