@@ -96,8 +96,8 @@ def test_fit_lowers_the_loss_and_predict_repeats_the_fit(
     again = predict(sprites, tmp_path, prompts=[PROMPT])[0]
     assert (again - video).abs().mean() < 2e-3
     other = predict(sprites, tmp_path)[0]
-    # A saved z_t leaves another prompt little to decide, positions leave it nearly all.
-    assert (other - video).abs().mean() > (0 if target == "latents" else 1e-3)
+    # Little for latents, whose saved z_t carries the video over; most of it for positions.
+    assert (other - video).abs().mean() > 1e-3
 
 
 @pytest.mark.parametrize("baseline", [SpatialMarginalMean, MotionFeature])
