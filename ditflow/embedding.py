@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 
 from ditflow.backbones.base import Positions
 from ditflow.errors import DitflowError
+from ditflow.files import temporary
 from ditflow.targets import initial_parameter, positions_of
 
 FORMAT_VERSION = 1
@@ -139,7 +140,7 @@ class MotionEmbedding:
         """Write the file under a temporary name and rename it: no crash leaves half of it."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.partial")
+        partial = temporary(path)
         tensors = {
             name: tensor.detach().cpu().contiguous() for name, tensor in self.tensors.items()
         }

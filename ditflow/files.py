@@ -1,5 +1,6 @@
 """Output folders and text files, written whole or not at all."""
 
+import os
 from pathlib import Path
 
 from ditflow.errors import DitflowError
@@ -22,9 +23,17 @@ def make_output(folder: Path) -> None:
         ) from error
 
 
+def temporary(path: Path) -> Path:
+    """The name beside a file under which it is written, before it is renamed to its own.
+
+    It is each process' own: several of a benchmark may make the same reference at once.
+    """
+    return path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text under a temporary name and rename it."""
-    partial = path.with_name(f".{path.name}.partial")
+    partial = temporary(path)
     try:
         partial.write_text(text, encoding="utf-8")
         partial.replace(path)

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 from ditflow.errors import DitflowError
+from ditflow.files import temporary
 
 log = logging.getLogger(__name__)
 
@@ -209,7 +210,7 @@ def write_video(video: torch.Tensor, path: Path, fps: float = 8) -> None:
     """Write [T, 3, height, width] in [0, 1] as H.264 mp4 or as gif, whole or not at all."""
     pixels = _pixels(video)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
+    partial = temporary(path)
     try:
         if path.suffix == ".gif":
             partial.write_bytes(encode_gif(video, fps))

@@ -294,9 +294,10 @@ def test_smaller_video_of_another_length(sprites, tmp_path, reference_video):
     assert predict(sprites, tmp_path)[0].shape == (13, 3, 48, 80)
 
 
-def test_a_module_and_its_data_can_be_used_again(sprites, tmp_path, reference_video):
+def test_a_module_and_its_data_can_be_used_again(rope, tmp_path, reference_video):
     data = MotionDataModule(video=str(reference_video), prompts=[PROMPT])
-    modules = [MotionTransfer(sprites, target=target, **FEW) for target in ("latents", "positions")]
+    few = FEW | {"num_inference_steps": 3, "guided_share": 1.0, "optimization_steps": 1}
+    modules = [MotionTransfer(rope, target=target, **few) for target in ("latents", "positions")]
     first = {}
     for attempt in range(2):
         for module in modules:

@@ -1,6 +1,8 @@
 """Reading, fitting and writing videos."""
 
 import logging
+import subprocess
+import sys
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -155,3 +157,20 @@ def test_nothing_half_written(tmp_path):
     with pytest.raises(Exception):  # noqa: B017, PT011 - whatever the encoder raises
         write_video(torch.rand(5, 3, 0, 0), tmp_path / "video.mp4")
     assert list(tmp_path.iterdir()) == []
+
+
+WRITER = """
+import sys, torch
+from pathlib import Path
+from ditflow.video import write_video
+for _ in range(8):
+    write_video(torch.zeros(5, 3, 16, 16), Path(sys.argv[1]))
+"""
+
+
+def test_two_processes_may_write_the_same_file(tmp_path):
+    """As the ranks of a benchmark do with its references."""
+    command = [sys.executable, "-c", WRITER, str(tmp_path / "clip.mp4")]
+    processes = [subprocess.Popen(command) for _ in range(2)]
+    assert [process.wait() for process in processes] == [0, 0]
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]

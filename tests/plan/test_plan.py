@@ -120,9 +120,9 @@ def test_cost_counts_the_passes_of_the_paper():
 
 
 def test_the_command(capsys):
-    assert main(["plan", "--config", "cogvideox-2b", "--memory", "24"]) == 0
+    assert main(["plan", "--num-frames", "14", "--height", "32"]) == 0
     out = capsys.readouterr().out
-    assert "THUDM/CogVideoX-2b, 21 frames of 480x720" in out
+    assert "sprites-rope, 13 frames of 32x64, float32" in out
     assert "It fits" in out
     assert main(["plan", "--memory", "0.01"]) == 1
     assert "does not fit" in capsys.readouterr().out
