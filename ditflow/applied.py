@@ -117,7 +117,9 @@ class _Applied:
             return args, kwargs | {"image_rotary_emb": positions}
         if guided == self.embedding.first_step:
             latents = self.latents[0].to(hidden_states).expand_as(hidden_states)
-            return (latents, *args[1:]) if args else (), kwargs | {"hidden_states": latents}
+            if args:
+                return (latents, *args[1:]), kwargs
+            return args, kwargs | {"hidden_states": latents}
         return None
 
     def after_forward(self, module: torch.nn.Module, args: tuple, output: Any) -> None:

@@ -95,19 +95,19 @@ def _encode_prompt(configs: Configs, work: Work) -> int:
 
 def _encode(backbone: CogVideoXBackbone, work: Work) -> int:
     batch = backbone.pipeline.vae.num_sample_frames_batch_size
-    frames, rest, height, width = _part_of_video(backbone, work, work.num_frames, batch)
+    frames, rest, height, width = _part_of_video(backbone, work, batch)
     return rest + _peak(lambda: backbone.encode_video(torch.empty(frames, 3, height, width)))
 
 
 def _decode(backbone: CogVideoXBackbone, work: Work) -> int:
     batch = backbone.pipeline.vae.num_latent_frames_batch_size * backbone.temporal_ratio
-    frames, rest, height, width = _part_of_video(backbone, work, work.num_frames, batch)
+    frames, rest, height, width = _part_of_video(backbone, work, batch)
     shape = backbone.latent_shape(frames, height, width)
     return rest + _peak(lambda: backbone.decode_video(torch.empty(shape), frames))
 
 
 def _part_of_video(
-    backbone: CogVideoXBackbone, work: Work, num_frames: int, batch: int
+    backbone: CogVideoXBackbone, work: Work, batch: int
 ) -> tuple[int, int, int, int]:
     """The VAE works on a batch of frames and a tile at a time: what is enough to follow.
 
@@ -115,12 +115,12 @@ def _part_of_video(
         frames (two batches, the first of which takes what the others leave), bytes of the frames
         that are held beside them, height, width.
     """
-    frames = min(num_frames, 2 * batch + num_frames % batch)
+    frames = min(work.num_frames, 2 * batch + work.num_frames % batch)
     vae, height, width = backbone.pipeline.vae, work.height, work.width
     if work.tiling:
         height = min(height, vae.tile_sample_min_height)
         width = min(width, vae.tile_sample_min_width)
-    rest = num_frames * work.height * work.width - frames * height * width
+    rest = work.num_frames * work.height * work.width - frames * height * width
     return frames, rest * 3 * work.dtype.itemsize, height, width
 
 
