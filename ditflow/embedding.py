@@ -268,7 +268,7 @@ def _is_plain(model: Any) -> bool:
 
 
 def _is_injection(arguments: Any) -> bool:
-    kinds = {"enabled": bool, "block": int}
+    kinds = {"enabled": bool, "block": int, "share": float | int}
     return isinstance(arguments, dict) and all(
         isinstance(value, kinds.get(name, ())) for name, value in arguments.items()
     )

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 class Injection(Protocol):
     """What the KVInjection callback offers the module."""
 
-    def arguments(self) -> dict[str, bool | int]: ...
+    def arguments(self) -> dict[str, bool | int | float]: ...
 
     def at(
         self, module: "GuidedSampling", sampler: Sampler, step: int, positions: Positions

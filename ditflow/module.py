@@ -16,7 +16,7 @@ from ditflow.errors import DitflowError
 from ditflow.guided_sampling import GuidedSampling
 from ditflow.objectives import AttentionMotionFlow, Objective
 from ditflow.resume import check_same_run
-from ditflow.sampling import Sampler, SamplerOptions
+from ditflow.sampling import Sampler, SamplerOptions, steps_of
 from ditflow.targets import LearningRates, Parameterization, Target
 
 log = logging.getLogger(__name__)
@@ -89,7 +89,7 @@ class MotionTransfer(GuidedSampling):
         self.target = target
         self.block = block
         self.optimization_steps = optimization_steps
-        self.guided_steps = max(1, round(guided_share * num_inference_steps))
+        self.guided_steps = steps_of(guided_share, num_inference_steps)
         rates = learning_rates.of(target, parameterization)
         self.rates = rates if learning_rate is None else (learning_rate, learning_rate / 2)
         self.seed = seed

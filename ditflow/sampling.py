@@ -29,6 +29,11 @@ class SamplerOptions:
     negative_prompt: str = ""
 
 
+def steps_of(share: float, num_steps: int) -> int:
+    """How many denoising steps a share of them is, at least one."""
+    return max(1, round(share * num_steps))
+
+
 class Sampler:
     """The state of one video being denoised: z_t, the noise source and the solver's memory.
 

@@ -228,6 +228,7 @@ def fails(capsys, *args) -> str:
         (["--output", "/dev/null/out"], "output=/dev/null/out"),
         (["--device", "gpu"], "device=gpu"),
         (["--kv_injection.block", "8"], "kv_injection.block=8"),
+        (["--kv_injection.share", "0"], "kv_injection.share=0"),
         (["--num-frames", "4"], "num_frames=4"),
         (["--resume", "nowhere"], "resume=nowhere"),
         (["--seeds", "1"], "--seeds is for predict"),
@@ -335,7 +336,7 @@ def test_bad_options_of_predict(args, expected, fitted, tmp_path, capsys):
 
 def test_predict_injects_as_the_fit_did_and_takes_a_seed_and_a_rate(fitted, tmp_path, capsys):
     embedding = MotionEmbedding.load(fitted / "motion.safetensors")
-    assert embedding.header.injection == {"enabled": True, "block": 0}
+    assert embedding.header.injection == {"enabled": True, "block": 5, "share": 0.08}
     path = tmp_path / "motion.safetensors"
     MotionEmbedding(
         replace(embedding.header, injection={"enabled": False}), embedding.tensors
@@ -348,7 +349,7 @@ def test_predict_injects_as_the_fit_did_and_takes_a_seed_and_a_rate(fitted, tmp_
     assert main([*told, "--injection", "false"]) == 0
     capsys.readouterr()
     config = printed_config(capsys, *off)
-    assert config["kv_injection"] == {"enabled": False, "block": 0}
+    assert config["kv_injection"] == {"enabled": False, "block": 0, "share": 1.0}
     assert config["data"]["prompts"] == ["a fox 🦊"]
     name = "a-fox-seed3.mp4"
     a, b = (read_video(tmp_path / folder / name) for folder in ("a", "b"))

@@ -26,7 +26,7 @@ class Manifest:
         backbones: presets of each backbone, under the name that tables give it.
         methods: presets of each method, laid over the backbone's.
         categories: of prompts.
-        seeds: of the initial noise.
+        seeds: of the initial noise, added to each reference's own.
         reuse: also put every motion embedding into the prompts of the other categories.
         tracker: of motion fidelity and trajectory error.
         clip: CLIP model of IQ and temporal consistency.
@@ -75,7 +75,7 @@ class Manifest:
                 settings=chosen,
                 reference=reference,
                 category=category,
-                seed=seed,
+                seed=reference.seed + seed,
                 reused=tuple(c for c in self.categories if self.reuse and c != category),
             )
             for order, (((backbone, method), chosen), reference, category, seed) in enumerate(

@@ -19,6 +19,8 @@ class Reference:
         video: file or folder of frames.
         caption, subject, scene: prompts, see `CATEGORIES`.
         start_frame, num_frames, stride: what is taken of the video.
+        seed: the manifest's seeds are added to it. With a seed of its own, each video starts from
+            other noise; with one noise for all, a method's mean hangs on what that one draws.
     """
 
     name: str
@@ -29,6 +31,7 @@ class Reference:
     start_frame: int = 0
     num_frames: int | None = None
     stride: int = 1
+    seed: int = 0
 
     def prompt(self, category: str) -> str:
         return getattr(self, category)

@@ -1,33 +1,44 @@
-"""Lend the generation the reference's keys and values in block 0."""
+"""Lend the generation the reference's keys and values in a block."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
+import torch
 from lightning import Callback, Trainer
 
 from ditflow.backbones.base import Backbone, KeyValues, Positions
 from ditflow.errors import DitflowError
 from ditflow.module import MotionTransfer
-from ditflow.sampling import Sampler
+from ditflow.sampling import Sampler, steps_of
 
 
 class KVInjection(Callback):
-    """At guided steps, block 0's image keys and values come from the reference.
+    """At guided steps, a block's image keys and values come from the reference.
 
     The reference's latents are noised to the step with the run's own initial noise and passed
-    with the target prompt through block 0 alone. Keys are kept before rotary positions, so that
-    optimised positions act on them too; a sinusoidal ρ is part of the tokens, so there the
-    recording is renewed whenever ρ changes. No gradient flows through it.
+    with the target prompt through the blocks up to this one. Keys are kept before rotary
+    positions, so that optimised positions act on them too; where ρ is part of what is recorded
+    (sinusoidal, or in a later block than the first), the recording is renewed whenever ρ changes.
+    No gradient flows through it.
 
     Args:
         enabled: off is the paper's plain guidance.
-        block: where keys and values are replaced.
+        block: where keys and values are replaced; 0 is the paper's. A later block brings more of
+            the motion, and, over many steps, more of the reference's look.
+        share: of the denoising steps, from the first, at which this is done; beyond the guided
+            steps it has no effect.
+
+    Raises:
+        DitflowError: a share out of its range.
     """
 
-    def __init__(self, enabled: bool = True, block: int = 0):
-        self.enabled, self.block = enabled, block
-        self._recorded: WeakKeyDictionary[Sampler, tuple[int, KeyValues]] = WeakKeyDictionary()
+    def __init__(self, enabled: bool = True, block: int = 0, share: float = 1.0):
+        if not 0 < share <= 1:
+            raise DitflowError(f"kv_injection.share={share} must be above 0 and at most 1.")
+        self.enabled, self.block, self.share = enabled, block, share
+        self._recorded: WeakKeyDictionary[Sampler, Recorded] = WeakKeyDictionary()
 
     def check(self, backbone: Backbone) -> None:
         """Raise `DitflowError` for a block that the backbone has not."""
@@ -38,9 +49,9 @@ class KVInjection(Callback):
                 f"0 to {last}."
             )
 
-    def arguments(self) -> dict[str, bool | int]:
+    def arguments(self) -> dict[str, bool | int | float]:
         """For a motion embedding's header."""
-        return {"enabled": self.enabled, "block": self.block}
+        return {"enabled": self.enabled, "block": self.block, "share": self.share}
 
     def setup(self, trainer: Trainer, module: MotionTransfer, stage: str) -> None:
         self.check(module.backbone)
@@ -56,23 +67,40 @@ class KVInjection(Callback):
         self, module: MotionTransfer, sampler: Sampler, step: int, positions: Positions
     ) -> Iterator[None]:
         """Context of one pass at a guided step."""
+        if step >= steps_of(self.share, len(sampler.timesteps)):
+            yield
+            return
         with module.backbone.injected(self._key_values(module, sampler, step, positions)):
             yield
 
     def _key_values(
         self, module: MotionTransfer, sampler: Sampler, step: int, positions: Positions
     ) -> KeyValues:
-        recorded_step, key_values = self._recorded.get(sampler, (None, None))
-        # What block 0 records of rotary tokens does not depend on ρ.
-        if recorded_step == step and module.backbone.rotary and self.block == 0:
-            return key_values
+        positions = tuple(part.detach() for part in positions)
+        # What the first block records of rotary tokens does not depend on ρ.
+        relevant = () if module.backbone.rotary and self.block == 0 else positions
+        recorded = self._recorded.get(sampler)
+        if recorded is not None and recorded.holds(step, relevant):
+            return recorded.key_values
         latents = module.reference_latents.to(sampler.latents.device)
         key_values = module.backbone.record_key_values(
             sampler.noised(latents, step),
             sampler.timesteps[step],
             sampler.prompt,
-            tuple(part.detach() for part in positions),
+            positions,
             self.block,
         )
-        self._recorded[sampler] = step, key_values
+        copies = tuple(part.clone() for part in relevant)  # the optimiser changes ρ in place
+        self._recorded[sampler] = Recorded(step, copies, key_values)
         return key_values
+
+
+class Recorded(NamedTuple):
+    """Keys and values, and what they were recorded for."""
+
+    step: int
+    positions: Positions
+    key_values: KeyValues
+
+    def holds(self, step: int, positions: Positions) -> bool:
+        return step == self.step and all(map(torch.equal, self.positions, positions))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from ditflow.callbacks import KVInjection
 from ditflow.errors import DitflowError
 from ditflow.options import DEFAULT_PRESET
 from ditflow.parsing import CommandParser
@@ -12,6 +13,7 @@ from ditflow.plan.cost import Cost, cost
 from ditflow.plan.fitting import Plan, Planner, advise
 from ditflow.plan.phases import Work
 from ditflow.plan.shapes import read_configs
+from ditflow.sampling import steps_of
 from ditflow.settings import Settings, read_settings
 
 GIB = 2**30
@@ -80,7 +82,9 @@ def prepare(
             f"{configs.num_layers - 1}."
         )
     steps = model["num_inference_steps"]
-    guided = max(1, round(model["guided_share"] * steps))
+    guided = steps_of(model["guided_share"], steps)
+    injection = KVInjection(**settings.injection)
+    rotary = configs.transformer.get("use_rotary_positional_embeddings", False)
     work = Work(
         dtype=getattr(torch, settings.backbone.get("dtype", "float32")),
         num_frames=(frames - 1) // ratio * ratio + 1,
@@ -101,7 +105,9 @@ def prepare(
         guided,
         model["optimization_steps"],
         guidance=work.guidance,
-        injection=settings.injection.get("enabled", True),
+        injected_steps=min(guided, steps_of(injection.share, steps)) if injection.enabled else 0,
+        injected_block=injection.block,
+        renewed=model["target"] == "positions" and not (rotary and injection.block == 0),
     )
     return Planner(configs, work), passes
 

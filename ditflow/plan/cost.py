@@ -32,7 +32,9 @@ def cost(
     optimization_steps: int,
     *,
     guidance: bool = True,
-    injection: bool = True,
+    injected_steps: int = 0,
+    injected_block: int = 0,
+    renewed: bool = False,
 ) -> Cost:
     """Count a fit's passes.
 
@@ -43,10 +45,13 @@ def cost(
         guided_steps: of them.
         optimization_steps: K_opt at each.
         guidance: classifier-free, which runs every step twice.
-        injection: KV injection, which needs block 0's keys and values at every guided step.
+        injected_steps: guided steps with KV injection, which needs its block's keys and values.
+        injected_block: that block.
+        renewed: whether every pass of such a step needs them anew, because ρ changes.
     """
+    recordings = injected_steps * (optimization_steps + 1 if renewed else 1)
     return Cost(
         sampling=num_blocks * steps * (2 if guidance else 1),
-        forward=block + (guided_steps if injection else 0),
+        forward=block + recordings * (injected_block + 1),
         optimising=block * optimization_steps * guided_steps,
     )

@@ -140,6 +140,7 @@ def run(
     loaded, backbone: str, case: Case, reference: torch.Tensor, methods: tuple[str, ...], options
 ) -> Iterator[tuple[str, tuple[torch.Tensor, str, float]]]:
     """Each method's video of a case, with its prompt and its time."""
+    injection = KVInjection(**read_settings(backbone).injection)
     settings = preset(backbone) | options
     with tempfile.TemporaryDirectory() as folder:
         video = Path(folder) / "reference.mp4"
@@ -149,7 +150,7 @@ def run(
             if method in ("off", "injection"):
                 module = MotionTransfer(loaded, **settings)
                 module.encode_reference(reference)
-                module.injection = KVInjection() if method == "injection" else None
+                module.injection = injection if method == "injection" else None
                 made = sample(module, case.prompt, case.seed)
                 yield method, (made, case.prompt, time.monotonic() - started)
                 continue
@@ -159,14 +160,14 @@ def run(
                 chosen["parameterization"] = method
             data = MotionDataModule(video=video, prompts=[case.prompt])
             module = MotionTransfer(loaded, **settings | chosen)
-            trainer(folder).fit(module, data)
+            trainer(folder, injection).fit(module, data)
             yield method, (module.videos[0], case.prompt, time.monotonic() - started)
             started = time.monotonic()
             data = MotionDataModule(
                 prompts=[case.other], embedding=Path(folder) / "motion.safetensors"
             )
             again = MotionTransfer(loaded, **settings | chosen)
-            made = trainer(folder).predict(again, data)[0]
+            made = trainer(folder, injection).predict(again, data)[0]
             yield f"{method}, reused", (made, case.other, time.monotonic() - started)
 
 
@@ -206,8 +207,8 @@ def preset(backbone: str) -> dict[str, Any]:
     return read_settings(backbone).model
 
 
-def trainer(folder: str) -> Trainer:
-    return quiet_trainer(folder, [EmbeddingCheckpoint(), KVInjection()])
+def trainer(folder: str, injection: KVInjection) -> Trainer:
+    return quiet_trainer(folder, [EmbeddingCheckpoint(), injection])
 
 
 def _report(result: dict[str, Any], output: Path | None) -> None:

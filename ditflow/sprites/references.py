@@ -14,7 +14,7 @@ from ditflow.video import write_video
 
 
 class SpritesReferences(References):
-    """Random clips that move, the same for the same numbers.
+    """Random clips that move, the same for the same numbers, each with initial noise of its own.
 
     Args:
         count: how many.
@@ -36,7 +36,8 @@ class SpritesReferences(References):
             path = folder / f"clip-{seed}.mp4"
             if not path.exists():
                 write_video(render([clip])[0], path, FPS)
-            made.append(Reference(f"clip-{seed}", path, **prompts))
+            noise = seed - self.first_seed
+            made.append(Reference(f"clip-{seed}", path, seed=noise, **prompts))
         return made
 
     def extra(self, video: torch.Tensor, reference: torch.Tensor, prompt: str) -> dict[str, float]:

@@ -84,6 +84,14 @@ def test_prompts_of_drawn_references():
     assert references.problems() == []
 
 
+def test_every_reference_starts_from_noise_of_its_own(tmp_path):
+    methods = {"plain": ["backbone"]}
+    made = Manifest(SpritesReferences(2), {"b": ["sprites-rope"]}, methods, seeds=[0, 10])
+    seeds = {(job.reference.name, job.seed) for job in made.jobs(tmp_path)}
+    names = sorted({name for name, _ in seeds})
+    assert [sorted(seed for n, seed in seeds if n == name) for name in names] == [[0, 10], [1, 11]]
+
+
 def test_all_that_is_wrong_is_listed_before_any_work(tmp_path, capsys):
     video = {"caption": "a", "subject": "b", "scene": " "}
     content = manifest(

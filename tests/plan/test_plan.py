@@ -112,11 +112,14 @@ def test_advice_adds_what_is_cheapest_first():
 
 def test_cost_counts_the_passes_of_the_paper():
     """5B: 50 steps of both branches through 42 blocks, 10 of them guided by 5 steps to block 20."""
-    passes = cost(42, 20, 50, 10, 5)
+    passes = cost(42, 20, 50, 10, 5, injected_steps=10)
     assert (passes.sampling, passes.forward, passes.optimising) == (4200, 30, 1000)
     assert passes.ratio() == pytest.approx(1.48, abs=0.01)
     assert passes.ratio(checkpointing=True) > passes.ratio()
-    assert cost(42, 20, 50, 10, 0, guidance=False, injection=False).sampling == 2100
+    assert cost(42, 20, 50, 10, 0, guidance=False).sampling == 2100
+    # Sinusoidal ρ is recorded anew before each of 5 Adam steps and for the denoising step.
+    assert cost(30, 15, 50, 10, 5, injected_steps=10, renewed=True).forward == 15 + 60
+    assert cost(8, 6, 25, 8, 5, injected_steps=2, injected_block=5).forward == 6 + 12
 
 
 def test_the_command(capsys):
