@@ -31,10 +31,13 @@ from ditflow.module import MotionTransfer
 from ditflow.options import SHORT, expand
 from ditflow.parsing import OneLineErrors
 from ditflow.plan.command import plan
+from ditflow.plan.running import describe_run
 from ditflow.resume import check_same_run, checkpoint_path, read_run
 from ditflow.score import score
 from ditflow.selftest import selftest
 from ditflow.unheeded import refuse_unheeded
+
+log = logging.getLogger(__name__)
 
 USAGE = """\
 ditflow: transfer the motion of a video to new videos, with no training of the model.
@@ -142,8 +145,18 @@ class MotionCLI(LightningCLI):
         self.datamodule.read_frames(self.model.backbone)
         if self.resumed is not None:
             check_same_run(self.resumed, self.model.run(self.datamodule.prompts))
-        self._get(self.config_init, "kv_injection").check(self.model.backbone)
+        injection = self._get(self.config_init, "kv_injection")
+        injection.check(self.model.backbone)
         make_output(Path(self.trainer.default_root_dir))
+        self._print_plan(injection)
+
+    def _print_plan(self, injection: KVInjection) -> None:
+        frames = self.datamodule.frames
+        size = len(frames), *frames.shape[-2:]
+        try:
+            print(describe_run(self.model, size, len(self.datamodule.prompts), injection) + "\n")
+        except Exception as error:  # an objective of the user's own may not do without numbers
+            log.warning("This fit cannot be planned (%s: %s).", type(error).__name__, error)
 
     def before_predict(self) -> None:
         self.datamodule.load_motion(self.model)

@@ -1,12 +1,11 @@
 """Whether a motion embedding fits a backbone and its sampling."""
 
-import hashlib
-import json
 from typing import Any
 
 from ditflow.backbones.base import Backbone
 from ditflow.embedding import EmbeddingHeader
 from ditflow.errors import DitflowError
+from ditflow.hashing import hash_of
 
 NOISE = (
     "num_train_timesteps",
@@ -24,7 +23,7 @@ NOISE = (
 def scheduler_fingerprint(scheduler: Any) -> str:
     """Hash of a scheduler's noise schedule; which timesteps it visits is compared apart."""
     kept = {name: scheduler.config.get(name) for name in NOISE}
-    return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()[:16]
+    return hash_of(kept)
 
 
 def check_fits(

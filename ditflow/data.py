@@ -65,6 +65,7 @@ class MotionDataModule(LightningDataModule):
         embedding: of a predict: the motion.safetensors of a fit.
         seeds: of a predict, one video each for every prompt; by default the fit's.
         store_reference: keep the reference's latents in the embedding, for KV injection.
+        cache: encode a reference once for all runs, see `ditflow.cache`.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class MotionDataModule(LightningDataModule):
         embedding: Path | None = None,
         seeds: list[int] | None = None,
         store_reference: bool = True,
+        cache: bool = True,
     ):
         super().__init__()
         self.video = None if video is None else Path(video)
@@ -93,7 +95,7 @@ class MotionDataModule(LightningDataModule):
             raise DitflowError(f"fps={fps} must be greater than 0.")
         self._fps = fps
         self.seeds = seeds
-        self.store_reference = store_reference
+        self.store_reference, self.cache = store_reference, cache
         self.frames: torch.Tensor | None = None
         self._fitted: tuple[int, int, int, int] | None = None
         self.motion: MotionEmbedding | None = None
@@ -109,7 +111,8 @@ class MotionDataModule(LightningDataModule):
     def setup(self, stage: str) -> None:
         if stage == "fit":
             module = self.trainer.lightning_module
-            self.reference = module.encode_reference(self.read_frames(module.backbone))
+            frames = self.read_frames(module.backbone)
+            self.reference = module.encode_reference(frames, self.cache)
         elif stage == "predict":
             self.load_motion(self.trainer.lightning_module)
 

@@ -12,6 +12,7 @@ from ditflow.backbones.base import BlockFeatures, BlockOutputs, Positions
 from ditflow.backbones.cogvideox import CogVideoXBackbone
 from ditflow.data import MotionItem
 from ditflow.embedding import LOADER
+from ditflow.encoding import encode
 from ditflow.errors import DitflowError
 from ditflow.guided_sampling import GuidedSampling
 from ditflow.objectives import AttentionMotionFlow, Objective
@@ -109,11 +110,16 @@ class MotionTransfer(GuidedSampling):
 
     # -- the reference ---------------------------------------------------------------------------
 
-    def encode_reference(self, frames: torch.Tensor) -> torch.Tensor:
-        """Frames [T, 3, height, width] to the reference motion (Algorithm 1, lines 1 to 7)."""
+    def encode_reference(self, frames: torch.Tensor, cache: bool = False) -> torch.Tensor:
+        """Frames [T, 3, height, width] to the reference motion (Algorithm 1, lines 1 to 7).
+
+        Args:
+            frames: of the reference, in [0, 1].
+            cache: take its latents from an earlier run, or keep them for a later.
+        """
         backbone = self.backbone
         with tqdm(total=1, desc="Encoding the reference", disable=not self.progress) as bar:
-            self.reference_latents = backbone.encode_video(frames)
+            self.reference_latents = encode(backbone, frames, cache)
             outputs = self.outputs(
                 self.reference_latents,
                 timestep=0,

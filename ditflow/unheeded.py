@@ -15,6 +15,7 @@ UNHEEDED: Mapping[str, Mapping[str, str]] = {
     "predict": {
         "--ckpt_path": "is for fit; run the same predict again",
         "--model.seed": "is the fit's; use --seeds",
+        "--data.cache": "is for fit; predict encodes nothing",
         **dict.fromkeys(
             (
                 "--data.video",

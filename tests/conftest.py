@@ -4,6 +4,7 @@ import os
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,14 @@ from ditflow.sprites.world import Clip
 from ditflow.video import write_video
 
 SPRITES = ("sprites-rope", "sprites-sincos")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing of the user's cache is read or written, by subprocesses neither."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DITFLOW_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 def straight_clip(frames: int = 25) -> Clip:

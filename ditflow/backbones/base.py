@@ -106,6 +106,10 @@ class Backbone(ABC):
     def encode_video(self, frames: torch.Tensor) -> torch.Tensor: ...
 
     @abstractmethod
+    def encoder_identity(self) -> list[str]:
+        """All that `encode_video` depends on beside the frames, weights included."""
+
+    @abstractmethod
     def decode_video(self, latents: torch.Tensor, num_frames: int) -> torch.Tensor: ...
 
     @abstractmethod

@@ -1,7 +1,5 @@
 """CogVideoX 2B, 5B and 1.5 over diffusers' own classes, with our attention processor."""
 
-import hashlib
-import json
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any
@@ -32,6 +30,7 @@ from ditflow.backbones.positions import (
 )
 from ditflow.errors import DitflowError
 from ditflow.functional.motion_flow import Grid
+from ditflow.hashing import hash_of, hash_of_tensors
 
 
 class CogVideoXBackbone(Backbone):
@@ -142,6 +141,12 @@ class CogVideoXBackbone(Backbone):
         # The temporal patch of 1.5 takes an even count: the pipeline pads at the front.
         padding = self._padding(latents.shape[1])
         return torch.cat([latents[:, :1].expand(-1, padding, -1, -1, -1), latents], dim=1)
+
+    def encoder_identity(self) -> list[str]:
+        vae = self.pipeline.vae
+        tiles = [vae.tile_sample_min_height, vae.tile_sample_min_width] if vae.use_tiling else []
+        weights = hash_of_tensors(*vae.state_dict().values())
+        return [str(value) for value in (dict(vae.config), self.device.type, tiles, weights)]
 
     @torch.no_grad()
     def decode_video(self, latents: torch.Tensor, num_frames: int) -> torch.Tensor:
@@ -293,4 +298,4 @@ def fingerprint(pipeline: CogVideoXPipeline) -> str:
     """Hash of the transformer's and the VAE's configurations, versions and paths left out."""
     configs = [dict(part.config) for part in (pipeline.transformer, pipeline.vae)]
     kept = [{k: v for k, v in config.items() if not k.startswith("_")} for config in configs]
-    return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()[:16]
+    return hash_of(kept)

@@ -1,6 +1,5 @@
 """A benchmark's jobs: what is to be made, where each result goes, and whether it is there."""
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from typing import Any
 
 from ditflow.benchmark.references import Reference
 from ditflow.files import write_text
+from ditflow.hashing import hash_of
 from ditflow.settings import Settings
 
 
@@ -74,7 +74,7 @@ class Result:
             [self.job.category, self.category, self.job.seed],
             measured,
         ]
-        return hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()[:16]
+        return hash_of(contents)
 
 
 def read_results(folder: Path) -> list[dict[str, Any]]:

@@ -1,7 +1,6 @@
 """`ditflow plan`: what a fit will need, before anything is loaded."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 
@@ -10,13 +9,13 @@ from ditflow.errors import DitflowError
 from ditflow.options import DEFAULT_PRESET
 from ditflow.parsing import CommandParser
 from ditflow.plan.cost import Cost, cost
-from ditflow.plan.fitting import Plan, Planner, advise
+from ditflow.plan.fitting import Planner, advise
+from ditflow.plan.machine import Machine, this_machine
 from ditflow.plan.phases import Work
+from ditflow.plan.report import GIB, describe, verdict
 from ditflow.plan.shapes import read_configs
 from ditflow.sampling import steps_of
 from ditflow.settings import Settings, read_settings
-
-GIB = 2**30
 
 
 def plan(args: Sequence[str]) -> int:
@@ -44,10 +43,14 @@ def plan(args: Sequence[str]) -> int:
     size = given.num_frames, given.height, given.width
     planner, passes = prepare(settings, size, given.prompts)
     made = planner.plan(settings.backbone)
-    name, memory, gpu = _machine(given.memory, settings)
-    print(describe(settings, planner.work, made, passes))
-    better = advise(planner, made, memory, gpu)
-    print(verdict(made, better, memory, name))
+    device = settings.backbone.get("device", "auto")
+    if given.memory is not None:
+        machine = Machine("the given memory", int(given.memory * GIB), device != "cpu")
+    else:
+        machine = this_machine(device)
+    print(describe(settings.backbone.get("name", DEFAULT_PRESET), planner.work, made, passes))
+    better = advise(planner, made, machine.memory, machine.gpu)
+    print(verdict(made, better, machine.memory, machine.name))
     return 0 if better is not None else 1
 
 
@@ -110,80 +113,3 @@ def prepare(
         renewed=model["target"] == "positions" and not (rotary and injection.block == 0),
     )
     return Planner(configs, work), passes
-
-
-def describe(settings: Settings, work: Work, plan: Plan, passes: Cost) -> str:
-    """The table of phases, and the cost."""
-    name = settings.backbone.get("name", DEFAULT_PRESET)
-    lines = [
-        f"{name}, {work.num_frames} frames of {work.height}x{work.width}, "
-        f"{str(work.dtype).removeprefix('torch.')}, {_saving(plan.options)}",
-        "",
-        f"{'phase':<26}{'weights':>12}{'work':>12}{'together':>12}",
-    ]
-    for phase, held, peak in zip(plan.phases, plan.resident, plan.peaks, strict=True):
-        cells = (_gib(held), _gib(phase.working), _gib(peak))
-        lines.append(f"{phase.name:<26}" + "".join(f"{cell:>12}" for cell in cells))
-    checkpointing = bool(plan.options.get("gradient_checkpointing"))
-    lines += [
-        "",
-        f"Passes of a block: {passes.sampling} forward for sampling; guidance adds "
-        f"{passes.forward} forward and {passes.optimising} forward and backward: about "
-        f"{passes.ratio(checkpointing):.2f} times plain sampling, the motion flow apart.",
-    ]
-    return "\n".join(lines)
-
-
-def verdict(plan: Plan, better: Plan | None, memory: int, name: str) -> str:
-    """Whether it fits, and if not, what makes it fit."""
-    needs = f"needs {_gib(plan.peak)}, {name} has {_gib(memory)}"
-    if better is plan:
-        return f"It fits: {needs}."
-    if better is None:
-        return f"It does not fit: {needs}; take fewer frames, a smaller size, or a smaller model."
-    changed = {
-        key: value for key, value in better.options.items() if plan.options.get(key) != value
-    }
-    options = " ".join(f"--model.backbone.{key} {_word(value)}" for key, value in changed.items())
-    return f"It does not fit: {needs}. With {options} it needs {_gib(better.peak)}."
-
-
-def _machine(memory: float | None, settings: Settings) -> tuple[str, int, bool]:
-    """Name and bytes of the memory to fit into, and whether it is a GPU's."""
-    device = settings.backbone.get("device", "auto")
-    cuda = torch.cuda.is_available() and device != "cpu"
-    if memory is not None:
-        return "the given memory", int(memory * GIB), device != "cpu"
-    if cuda:
-        index = torch.device(device).index if device != "auto" else None
-        properties = torch.cuda.get_device_properties(index or 0)
-        return properties.name, properties.total_memory, True
-    return "this machine", _main_memory(), False
-
-
-def _main_memory() -> int:
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    raise DitflowError("memory is not known here; give --memory, in GiB.")
-
-
-def _saving(options) -> str:
-    saving = ("offload", "gradient_checkpointing", "vae_tiling", "quantization")
-    chosen = [
-        f"{name}={_word(value)}"
-        for name in saving
-        if (value := options.get(name)) not in (None, False, "none")
-    ]
-    return ", ".join(chosen) or "no memory saved"
-
-
-def _word(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _gib(size: int) -> str:
-    return f"{size / GIB:.2f} GiB" if size >= GIB / 10 else f"{size / 2**20:.1f} MiB"

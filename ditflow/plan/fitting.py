@@ -1,11 +1,12 @@
 """Which options make a run fit into a memory."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from typing import Any
 
 import torch
 
+from ditflow.cache import cached_json
 from ditflow.errors import DitflowError
 from ditflow.plan.phases import Phase, Work, phases
 from ditflow.plan.shapes import Configs
@@ -41,10 +42,16 @@ class Plan:
 
 
 class Planner:
-    """Plans of one run with varied options; passes are followed once for each kind."""
+    """Plans of one run with varied options; passes are followed once for each kind.
 
-    def __init__(self, configs: Configs, work: Work):
-        self.configs, self.work = configs, work
+    Args:
+        configs: of the backbone.
+        work: what is planned for.
+        cache: take what was followed in an earlier run.
+    """
+
+    def __init__(self, configs: Configs, work: Work, cache: bool = False):
+        self.configs, self.work, self.cache = configs, work, cache
         self._phases: dict[tuple[bool, bool], list[Phase]] = {}
         built = (
             configs.build_text_encoder(),
@@ -57,10 +64,19 @@ class Planner:
         """With these options of `load_backbone`."""
         kind = bool(options.get("gradient_checkpointing")), bool(options.get("vae_tiling"))
         if kind not in self._phases:
-            work = replace(self.work, checkpointing=kind[0], tiling=kind[1])
-            self._phases[kind] = phases(self.configs, work)
+            self._phases[kind] = self._follow(
+                replace(self.work, checkpointing=kind[0], tiling=kind[1])
+            )
         found = self._phases[kind]
         return Plan(options, found, [self._resident(phase, options) for phase in found])
+
+    def _follow(self, work: Work) -> list[Phase]:
+        if not self.cache:
+            return phases(self.configs, work)
+        objective = [str(type(work.objective)), vars(work.objective)]
+        key = [asdict(self.configs), vars(work) | {"objective": objective}]
+        made = cached_json("plans", key, lambda: [astuple(p) for p in phases(self.configs, work)])
+        return [Phase(*values) for values in made]
 
     def _resident(self, phase: Phase, options: Mapping[str, Any]) -> int:
         offload = options.get("offload", "none")

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from ditflow.backbones.base import BlockOutputs
+from ditflow.backbones.base import BlockFeatures, BlockOutputs
 from ditflow.backbones.cogvideox import CogVideoXBackbone
 from ditflow.objectives import Objective
 from ditflow.plan.live_memory import LiveMemory
@@ -145,13 +145,25 @@ def _denoise(backbone: CogVideoXBackbone, work: Work) -> int:
 
 def _optimise(backbone: CogVideoXBackbone, work: Work) -> int:
     """One Adam step: both ends of a straight line through two depths."""
-    if work.block <= DEPTHS[0]:
-        return _optimise_at(backbone, work, work.block)
-    lower, upper = (_optimise_at(backbone, work, depth) for depth in DEPTHS)
-    return upper + (upper - lower) * (work.block - DEPTHS[1])
+    depths = DEPTHS if work.block > DEPTHS[0] else (work.block, work.block)
+    (low_peak, low_held, outputs), (high_peak, high_held, _) = (
+        _optimise_at(backbone, work, depth) for depth in depths
+    )
+    more = work.block - depths[1]
+    peak = high_peak + (high_peak - low_peak) * more
+    held = high_held + (high_held - low_held) * more
+    # The loss is followed apart, on few heads: it treats one after the other.
+    return max(peak, held + _by_heads(outputs, _loss(work.objective, outputs)))
 
 
-def _optimise_at(backbone: CogVideoXBackbone, work: Work, block: int) -> int:
+def _optimise_at(
+    backbone: CogVideoXBackbone, work: Work, block: int
+) -> tuple[int, int, BlockOutputs | BlockFeatures]:
+    """One Adam step guided at a block, the loss apart.
+
+    Returns:
+        bytes held at most, bytes held while the loss is computed, what the loss reads.
+    """
     shape = backbone.latent_shape(work.num_frames, work.height, work.width)
     prompt = _prompt(backbone, work)
     stock, coordinates = backbone.positions(shape), backbone.coordinates(shape)
@@ -172,13 +184,10 @@ def _optimise_at(backbone: CogVideoXBackbone, work: Work, block: int) -> int:
         recorded = backbone.record_key_values(latents[:1], 500, prompt, stock)
         with backbone.injected(recorded):
             outputs = read(source[:1], 500, prompt, positions, block)
-        parts = _parts(outputs)
-        # The loss is followed apart, on few heads: it treats one after the other.
-        held, loss = live.now, _by_heads(outputs, _loss(work.objective, outputs))
-        gradients = [torch.empty_like(part) for part in parts]
-        torch.autograd.backward(parts, gradients)
+        held, parts = live.now, _parts(outputs)
+        torch.autograd.backward(parts, [torch.empty_like(part) for part in parts])
         optimizer.step()
-    return max(live.peak, held + loss)
+    return live.peak, held, outputs.detach()
 
 
 def _loss(objective: Objective, outputs) -> Callable[[object], torch.Tensor]:

@@ -1,0 +1,45 @@
+"""The memory that a run has to fit into."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from ditflow.errors import DitflowError
+
+
+class Machine(NamedTuple):
+    """A memory.
+
+    Attributes:
+        name: for messages.
+        memory: bytes.
+        gpu: whether it is a GPU's, so that weights can wait in main memory.
+    """
+
+    name: str
+    memory: int
+    gpu: bool
+
+
+def this_machine(device: str = "auto") -> Machine:
+    """The GPU of this name, of `auto` the first; without one the main memory that is free.
+
+    Raises:
+        DitflowError: the system does not tell.
+    """
+    if torch.cuda.is_available() and device != "cpu":
+        index = None if device == "auto" else torch.device(device).index
+        properties = torch.cuda.get_device_properties(index or 0)
+        return Machine(properties.name, properties.total_memory, True)
+    return Machine("this machine", _available(), False)
+
+
+def _available() -> int:
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    raise DitflowError("memory is not known here; give --memory, in GiB.")
