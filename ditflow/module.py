@@ -57,7 +57,7 @@ class MotionTransfer(GuidedSampling):
         parameterization: Parameterization = "coordinates",
         separate_query_key: bool = False,
         block: int = 6,
-        guided_share: float = 0.3,
+        guided_share: float = 0.2,
         optimization_steps: int = 5,
         learning_rates: LearningRates = LearningRates(),
         learning_rate: float | None = None,

@@ -15,9 +15,7 @@ class Reads(AttentionMotionFlow):
 
 
 def fit(video, folder, *args):
-    return main(
-        ["fit", "--video", str(video), "--prompt", PROMPT, "--output", str(folder)] + [*args]
-    )
+    return main(["fit", "--video", str(video), "--prompt", PROMPT, "--output", str(folder), *args])
 
 
 def test_a_fit_says_what_the_plan_command_says(reference_video, tmp_path, capsys):
