@@ -1,6 +1,7 @@
 """Put a motion embedding into the calls of an ordinary diffusers pipeline."""
 
 import functools
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -21,6 +22,8 @@ from ditflow.compatibility import check_schedule
 from ditflow.embedding import MotionEmbedding
 from ditflow.errors import DitflowError
 
+log = logging.getLogger(__name__)
+
 
 @contextmanager
 def applied_to(
@@ -35,6 +38,12 @@ def applied_to(
             f"the embedding was fitted on {embedding.header.backbone} "
             f"({embedding.header.fingerprint}), but the pipeline is another one "
             f"({fingerprint(pipeline)}); use the fitted model, or fit again."
+        )
+    model = embedding.header.model
+    if model.get("unguided_stride", 1) != 1 or model.get("unguided_cache", 0) != 0:
+        log.warning(
+            "The fit went faster through its unguided steps (unguided_stride, unguided_cache); the "
+            "pipeline's call computes all of them, and its video differs from the fit's in detail."
         )
     transformer, scheduler = pipeline.transformer, pipeline.scheduler
     own_step = scheduler.__dict__.get("step")

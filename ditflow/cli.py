@@ -32,7 +32,7 @@ from ditflow.options import SHORT, expand
 from ditflow.parsing import OneLineErrors
 from ditflow.plan.command import plan
 from ditflow.plan.running import describe_run
-from ditflow.resume import check_same_run, checkpoint_path, read_run
+from ditflow.resume import check_same_run, checkpoint_path, read_run, run_of
 from ditflow.score import score
 from ditflow.selftest import selftest
 from ditflow.unheeded import refuse_unheeded
@@ -143,10 +143,11 @@ class MotionCLI(LightningCLI):
     def before_fit(self) -> None:
         """Everything that can be wrong with the input is found before anything is written."""
         self.datamodule.read_frames(self.model.backbone)
-        if self.resumed is not None:
-            check_same_run(self.resumed, self.model.run(self.datamodule.prompts))
         injection = self._get(self.config_init, "kv_injection")
         injection.check(self.model.backbone)
+        if self.resumed is not None:
+            used = injection if injection.enabled else None
+            check_same_run(self.resumed, run_of(self.model, self.datamodule, used))
         make_output(Path(self.trainer.default_root_dir))
         self._print_plan(injection)
 

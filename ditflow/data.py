@@ -32,7 +32,7 @@ class SampleItem(NamedTuple):
 
 
 class GuidedSteps(Dataset):
-    """The items of the current guided step: every prompt once for each optimisation step.
+    """The items of the current guided step: every prompt once for each gradient.
 
     Without any optimisation step the epoch still has to take place: it has one round of items.
     """
@@ -41,7 +41,7 @@ class GuidedSteps(Dataset):
         self.module, self.reference = module, reference
 
     def __len__(self) -> int:
-        return max(1, self.module.optimization_steps) * len(self.module.samplers)
+        return max(1, self.module.gradients) * len(self.module.samplers)
 
     def __getitem__(self, index: int) -> MotionItem:
         prompt_index = index % len(self.module.samplers)

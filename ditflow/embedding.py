@@ -32,6 +32,8 @@ MODEL = frozenset(
         "dynamic_guidance",
         "negative_prompt",
         "seed",
+        "unguided_stride",
+        "unguided_cache",
     }
 )
 """Arguments of a run that a header may carry; none of them names a class but the loader."""

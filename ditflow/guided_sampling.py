@@ -103,9 +103,10 @@ class GuidedSampling(LightningModule):
     def denoise_rest(self, sampler: Sampler, first: int) -> torch.Tensor:
         """The unguided steps, with the stock ρ; returns z_0."""
         positions = self.backbone.positions(tuple(sampler.latents.shape))
-        steps = range(first, self.sampler_options.num_steps)
-        for step in tqdm(steps, desc="Denoising", disable=not (steps and self.progress)):
-            sampler.advance(step, sampler.predict(step, positions))
+        steps = list(self.sampler_options.unguided(first))
+        with self.backbone.block_cache(self.sampler_options.unguided_cache):
+            for step, jump in tqdm(steps, desc="Denoising", disable=not (steps and self.progress)):
+                sampler.advance(step, sampler.predict(step, positions), jump)
         return sampler.latents
 
     def decode(self, latents: torch.Tensor, num_frames: int) -> torch.Tensor:

@@ -1,11 +1,13 @@
 """DiTFlow's optimisation: one epoch is one guided denoising step, one batch one Adam step."""
 
 import logging
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from lightning import Callback
+from lightning.pytorch.core.optimizer import LightningOptimizer
 from tqdm import tqdm
 
 from ditflow.backbones.base import BlockFeatures, BlockOutputs, Positions
@@ -16,7 +18,7 @@ from ditflow.encoding import encode
 from ditflow.errors import DitflowError
 from ditflow.guided_sampling import GuidedSampling
 from ditflow.objectives import AttentionMotionFlow, Objective
-from ditflow.resume import check_same_run
+from ditflow.resume import check_same_run, run_of
 from ditflow.sampling import Sampler, SamplerOptions, steps_of
 from ditflow.targets import LearningRates, Parameterization, Target
 
@@ -37,6 +39,8 @@ class MotionTransfer(GuidedSampling):
         guided_share: share of the denoising steps that are guided, from the first.
         optimization_steps: K_opt, Adam steps at each guided step; 0 leaves nothing but the
             callbacks, such as KV injection.
+        gradient_reuse: Adam steps taken with each gradient; 1 computes every one, as the paper,
+            and K_opt computes one a guided step, which is the fastest.
         learning_rates: first and last, of each target and parameterisation.
         learning_rate: takes the place of the first rate; the last is then half of it.
         num_inference_steps: denoising steps.
@@ -44,6 +48,9 @@ class MotionTransfer(GuidedSampling):
         dynamic_guidance: vary the scale over steps as the stock pipeline's dynamic guidance.
         negative_prompt: of classifier-free guidance.
         seed: of the initial noise.
+        unguided_stride: after the guided steps, take every so many denoising steps at once.
+        unguided_cache: after the guided steps, skip all blocks but the first for as long as what
+            the first adds changes by no more than this share (0.1 to 0.3); 0 is exact.
 
     Raises:
         DitflowError: an option out of its range.
@@ -59,6 +66,7 @@ class MotionTransfer(GuidedSampling):
         block: int = 6,
         guided_share: float = 0.2,
         optimization_steps: int = 5,
+        gradient_reuse: int = 1,
         learning_rates: LearningRates = LearningRates(),
         learning_rate: float | None = None,
         num_inference_steps: int = 50,
@@ -66,10 +74,19 @@ class MotionTransfer(GuidedSampling):
         dynamic_guidance: bool = False,
         negative_prompt: str = "",
         seed: int = 0,
+        unguided_stride: int = 1,
+        unguided_cache: float = 0.0,
     ):
         super().__init__(
             backbone,
-            SamplerOptions(num_inference_steps, guidance_scale, dynamic_guidance, negative_prompt),
+            SamplerOptions(
+                num_inference_steps,
+                guidance_scale,
+                dynamic_guidance,
+                negative_prompt,
+                unguided_stride,
+                unguided_cache,
+            ),
             parameterization,
             separate_query_key,
         )
@@ -79,8 +96,8 @@ class MotionTransfer(GuidedSampling):
             raise DitflowError(f"guided_share={guided_share} must be above 0 and at most 1.")
         if optimization_steps < 0:
             raise DitflowError(f"optimization_steps={optimization_steps} must be at least 0.")
-        if num_inference_steps < 1:
-            raise DitflowError(f"num_inference_steps={num_inference_steps} must be at least 1.")
+        if gradient_reuse < 1:
+            raise DitflowError(f"gradient_reuse={gradient_reuse} must be at least 1.")
         if not 0 <= block < backbone.num_blocks:
             raise DitflowError(
                 f"block={block} is out of range: {backbone.name} has blocks 0 to "
@@ -89,7 +106,7 @@ class MotionTransfer(GuidedSampling):
         self.objective = objective or AttentionMotionFlow()
         self.target = target
         self.block = block
-        self.optimization_steps = optimization_steps
+        self.optimization_steps, self.gradient_reuse = optimization_steps, gradient_reuse
         self.guided_steps = steps_of(guided_share, num_inference_steps)
         rates = learning_rates.of(target, parameterization)
         self.rates = rates if learning_rate is None else (learning_rate, learning_rate / 2)
@@ -155,6 +172,7 @@ class MotionTransfer(GuidedSampling):
             self.previous_predictions = self.last_outputs = None
             data = self.trainer.datamodule
             shape = tuple(self.reference_latents.shape)
+            self.stock_positions = self.backbone.positions(shape)
             self.samplers = [self.sampler(prompt, self.seed, shape) for prompt in data.prompts]
             if self.target == "latents":
                 start = torch.cat([sampler.latents for sampler in self.samplers]).float()
@@ -166,7 +184,7 @@ class MotionTransfer(GuidedSampling):
     def current_positions(self) -> Positions:
         """ρ_t of the guided step being optimised."""
         if self.target == "latents":
-            return self.backbone.positions(tuple(self.reference_latents.shape))
+            return self.stock_positions
         return self.positions_of(self.parameter)
 
     def training_step(self, item: MotionItem, batch_idx: int) -> torch.Tensor | None:
@@ -213,6 +231,24 @@ class MotionTransfer(GuidedSampling):
         if self.loss_scale != 1:
             gradient.div_(self.loss_scale)
 
+    @property
+    def gradients(self) -> int:
+        """How many gradients a guided step computes for each prompt."""
+        return math.ceil(self.optimization_steps / self.gradient_reuse)
+
+    def optimizer_step(
+        self,
+        epoch: int,
+        batch_idx: int,
+        optimizer: LightningOptimizer,
+        optimizer_closure: Callable[[], Any] | None = None,
+    ) -> None:
+        """An Adam step with a new gradient, and those that reuse it."""
+        super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+        taken = batch_idx // len(self.samplers) * self.gradient_reuse
+        for _ in range(min(self.gradient_reuse, self.optimization_steps - taken) - 1):
+            optimizer.optimizer.step()
+
     def configure_optimizers(self):
         first, last = self.rates
         optimizer = torch.optim.Adam([self.parameter], lr=first)
@@ -252,39 +288,19 @@ class MotionTransfer(GuidedSampling):
     # -- checkpoints: tensors and primitives only --------------------------------------------------
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["run"] = self.run(self.trainer.datamodule.prompts)
+        checkpoint["run"] = run_of(self, self.trainer.datamodule, self.injection)
         checkpoint["samplers"] = [sampler.state_dict() for sampler in self.samplers]
         checkpoint["finished"] = list(self.finished)
         checkpoint["previous_predictions"] = self.previous_predictions
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        check_same_run(checkpoint["run"], self.run(self.trainer.datamodule.prompts))
+        own = run_of(self, self.trainer.datamodule, self.injection)
+        check_same_run(checkpoint["run"], own)
         for sampler, state in zip(self.samplers, checkpoint["samplers"], strict=True):
             sampler.load_state_dict(state)
         self.finished = [tensor.to(self.device) for tensor in checkpoint["finished"]]
         previous = checkpoint["previous_predictions"]
         self.previous_predictions = None if previous is None else previous.to(self.device)
-
-    def run(self, prompts: Sequence[str]) -> dict[str, Any]:
-        """What must be the same for a run to go on from another's checkpoint."""
-        options = self.sampler_options
-        return {
-            "backbone": self.backbone.fingerprint(),
-            "prompts": list(prompts),
-            "target": self.target,
-            "parameterization": self.parameterization,
-            "separate_query_key": self.separate_query_key,
-            "block": self.block,
-            "objective": type(self.objective).__name__,
-            "guided_steps": self.guided_steps,
-            "optimization_steps": self.optimization_steps,
-            "rates": list(self.rates),
-            "timesteps": list(self.timesteps()),
-            "guidance_scale": options.guidance_scale,
-            "dynamic_guidance": options.dynamic_guidance,
-            "negative_prompt": options.negative_prompt,
-            "seed": self.seed,
-        }
 
     def arguments(self) -> dict[str, Any]:
         """What `predict` needs to repeat this run's sampling, as arguments of this class."""
@@ -300,4 +316,6 @@ class MotionTransfer(GuidedSampling):
             "dynamic_guidance": options.dynamic_guidance,
             "negative_prompt": options.negative_prompt,
             "seed": self.seed,
+            "unguided_stride": options.unguided_stride,
+            "unguided_cache": options.unguided_cache,
         }

@@ -3,11 +3,17 @@
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from ditflow.errors import DitflowError
+from ditflow.hashing import hash_of_tensors
+
+if TYPE_CHECKING:
+    from ditflow.data import MotionDataModule
+    from ditflow.guided_sampling import Injection
+    from ditflow.module import MotionTransfer
 
 
 def checkpoint_path(given: str | Path) -> Path:
@@ -39,6 +45,40 @@ def read_run(path: Path) -> dict[str, Any]:
         raise DitflowError(
             f"resume={path} is not a whole checkpoint of a fit; leave --resume out to begin anew."
         ) from error
+
+
+def run_of(
+    module: "MotionTransfer", data: "MotionDataModule", injection: "Injection | None"
+) -> dict[str, Any]:
+    """What must be the same for a run to go on from another's checkpoint, primitives only."""
+    options = module.sampler_options
+    objective = {
+        name: value
+        for name, value in sorted(vars(module.objective).items())
+        if isinstance(value, bool | int | float | str | None)
+    }
+    return {
+        "backbone": module.backbone.fingerprint(),
+        "prompts": list(data.prompts),
+        "reference frames": hash_of_tensors(data.frames),
+        "target": module.target,
+        "parameterization": module.parameterization,
+        "separate_query_key": module.separate_query_key,
+        "block": module.block,
+        "objective": {"name": type(module.objective).__name__, **objective},
+        "kv_injection": {"enabled": False} if injection is None else injection.arguments(),
+        "guided_steps": module.guided_steps,
+        "optimization_steps": module.optimization_steps,
+        "gradient_reuse": module.gradient_reuse,
+        "rates": list(module.rates),
+        "timesteps": list(module.timesteps()),
+        "guidance_scale": options.guidance_scale,
+        "dynamic_guidance": options.dynamic_guidance,
+        "negative_prompt": options.negative_prompt,
+        "unguided_stride": options.unguided_stride,
+        "unguided_cache": options.unguided_cache,
+        "seed": module.seed,
+    }
 
 
 def check_same_run(saved: Mapping[str, Any], own: Mapping[str, Any]) -> None:

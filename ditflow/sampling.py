@@ -1,7 +1,9 @@
 """The denoising loop, cut into steps, equal to the stock CogVideoX pipeline's to the bit."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import torch
@@ -10,6 +12,7 @@ from diffusers.utils.torch_utils import randn_tensor
 
 from ditflow.backbones.base import Positions
 from ditflow.backbones.cogvideox import CogVideoXBackbone
+from ditflow.errors import DitflowError
 
 
 @dataclass(frozen=True)
@@ -21,12 +24,39 @@ class SamplerOptions:
         guidance_scale: of classifier-free guidance; 1 or less turns it off.
         dynamic_guidance: let the scale vary over steps as the stock pipeline does.
         negative_prompt: what to steer away from.
+        unguided_stride: after the guided steps, take every so many steps at once.
+        unguided_cache: after the guided steps, keep what all blocks but the first added, until
+            what the first adds has changed by more than this share; 0 computes everything.
+
+    Raises:
+        DitflowError: an option out of its range.
     """
 
     num_steps: int = 50
     guidance_scale: float = 6.0
     dynamic_guidance: bool = False
     negative_prompt: str = ""
+    unguided_stride: int = 1
+    unguided_cache: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.num_steps < 1:
+            raise DitflowError(f"num_inference_steps={self.num_steps} must be at least 1.")
+        if self.unguided_stride < 1:
+            raise DitflowError(f"unguided_stride={self.unguided_stride} must be at least 1.")
+        if not 0 <= self.unguided_cache < 1:
+            raise DitflowError(
+                f"unguided_cache={self.unguided_cache} must be at least 0 and below 1."
+            )
+
+    def taken(self, guided: int) -> int:
+        """How many steps are taken when so many of them are guided."""
+        return guided + len(list(self.unguided(guided)))
+
+    def unguided(self, first: int) -> Iterator[tuple[int, int]]:
+        """The steps taken from `first` on, and how many each stands for."""
+        for step in range(first, self.num_steps, self.unguided_stride):
+            yield step, min(self.unguided_stride, self.num_steps - step)
 
 
 def steps_of(share: float, num_steps: int) -> int:
@@ -68,6 +98,7 @@ class Sampler:
         self.latents = noise * self.scheduler.init_noise_sigma
         self.noise = noise
         self.previous_prediction: torch.Tensor | None = None
+        self._jump = 1
 
     def predict(self, step: int, positions: Positions) -> torch.Tensor:
         """The guided prediction at a step, fp32, from the current latents."""
@@ -80,14 +111,24 @@ class Sampler:
             self.guidance_scale(step),
         )
 
-    def advance(self, step: int, prediction: torch.Tensor) -> None:
-        """z_t → z_{t-1} (equation 1)."""
+    def advance(self, step: int, prediction: torch.Tensor, jump: int = 1) -> None:
+        """z_t → z_{t-1} (equation 1), or further.
+
+        Args:
+            step: of t.
+            prediction: at t.
+            jump: steps to go; more than one is for unguided steps only.
+        """
+        # The scheduler finds where a step ends from the number of steps alone: so many times
+        # fewer of them lead so many times as far.
+        self.scheduler.num_inference_steps = Fraction(self.options.num_steps, jump)
+        back, self._jump = step - self._jump, jump
         if isinstance(self.scheduler, CogVideoXDPMScheduler):
             latents, self.previous_prediction = self.scheduler.step(
                 prediction,
                 self.previous_prediction,
                 self.timesteps[step],
-                self.timesteps[step - 1] if step > 0 else None,
+                self.timesteps[back] if step > 0 else None,
                 self.latents,
                 generator=self.generator,
                 return_dict=False,

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from typing import Any
 
 import torch
-from diffusers import CogVideoXPipeline
+from diffusers import CogVideoXPipeline, FirstBlockCacheConfig
 
 from ditflow.backbones.attention import (
     AttentionControl,
@@ -221,13 +221,34 @@ class CogVideoXBackbone(Backbone):
         positions: Positions,
         guidance_scale: float,
     ) -> torch.Tensor:
+        def predict(latents: torch.Tensor, prompt: torch.Tensor, branch: str) -> torch.Tensor:
+            with self.transformer.cache_context(branch):
+                return self._forward(latents, timestep, prompt, positions).float()
+
         if negative_prompt is None:
-            return self._forward(latents, timestep, prompt, positions).float()
-        both = self._forward(
-            torch.cat([latents] * 2), timestep, torch.cat([negative_prompt, prompt]), positions
-        )
-        unconditional, conditional = both.float().chunk(2)
+            return predict(latents, prompt, "conditional")
+        if self.options.get("split_guidance"):
+            unconditional = predict(latents, negative_prompt, "unconditional")
+            conditional = predict(latents, prompt, "conditional")
+        else:
+            prompts = torch.cat([negative_prompt, prompt])
+            both = predict(torch.cat([latents] * 2), prompts, "both")
+            unconditional, conditional = both.chunk(2)
         return unconditional + guidance_scale * (conditional - unconditional)
+
+    @contextmanager
+    def block_cache(self, threshold: float) -> Iterator[None]:
+        """Context of one video's denoising passes, one after the other: diffusers' first-block
+        cache, which keeps what all blocks but the first added until what the first adds has
+        changed by more than `threshold` of itself; with 0 nothing is kept."""
+        if threshold == 0:
+            yield
+            return
+        self.transformer.enable_cache(FirstBlockCacheConfig(threshold))
+        try:
+            yield
+        finally:
+            self.transformer.disable_cache()
 
     def _run_to(
         self,

@@ -16,6 +16,10 @@ class AttentionMotionFlow(Objective):
         temperature: τ of the attention.
         head_average: `logits` averages the heads' products, `query_key` queries and keys.
         moving_only: compare only patches that move in the reference; see `flow_loss`.
+        frame_window, patch_window: compare only frames and patches this near; see `motion_flow`.
+
+    Raises:
+        DitflowError: an option out of its range.
     """
 
     reads = "query_key"
@@ -25,11 +29,17 @@ class AttentionMotionFlow(Objective):
         temperature: float = 2.0,
         head_average: HeadAverage = "logits",
         moving_only: bool = True,
+        frame_window: int | None = None,
+        patch_window: int | None = None,
     ):
         if not temperature > 0:
             raise DitflowError(f"temperature={temperature} must be greater than 0.")
+        for name, window in (("frame_window", frame_window), ("patch_window", patch_window)):
+            if window is not None and window < 1:
+                raise DitflowError(f"{name}={window} must be at least 1; leave it out for all.")
         self.temperature, self.head_average = temperature, head_average
         self.moving_only = moving_only
+        self.frame_window, self.patch_window = frame_window, patch_window
 
     def reference(self, outputs: BlockOutputs) -> torch.Tensor:
         """The hard motion flow [F, F, S, 2]."""
@@ -50,4 +60,6 @@ class AttentionMotionFlow(Objective):
             temperature=self.temperature,
             hard=hard,
             head_average=self.head_average,
+            frame_window=self.frame_window,
+            patch_window=self.patch_window,
         )

@@ -1,5 +1,6 @@
 """`ditflow plan`: what a fit will need, before anything is loaded."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -14,7 +15,7 @@ from ditflow.plan.machine import Machine, this_machine
 from ditflow.plan.phases import Work
 from ditflow.plan.report import GIB, describe, verdict
 from ditflow.plan.shapes import read_configs
-from ditflow.sampling import steps_of
+from ditflow.sampling import SamplerOptions, steps_of
 from ditflow.settings import Settings, read_settings
 
 
@@ -86,6 +87,7 @@ def prepare(
         )
     steps = model["num_inference_steps"]
     guided = steps_of(model["guided_share"], steps)
+    sampler = SamplerOptions(steps, unguided_stride=model["unguided_stride"])
     injection = KVInjection(**settings.injection)
     rotary = configs.transformer.get("use_rotary_positional_embeddings", False)
     work = Work(
@@ -104,9 +106,9 @@ def prepare(
     passes = cost(
         configs.num_layers,
         block,
-        steps,
+        sampler.taken(guided),
         guided,
-        model["optimization_steps"],
+        math.ceil(model["optimization_steps"] / model["gradient_reuse"]),
         guidance=work.guidance,
         injected_steps=min(guided, steps_of(injection.share, steps)) if injection.enabled else 0,
         injected_block=injection.block,

@@ -29,7 +29,7 @@ def cost(
     block: int,
     steps: int,
     guided_steps: int,
-    optimization_steps: int,
+    gradients: int,
     *,
     guidance: bool = True,
     injected_steps: int = 0,
@@ -41,17 +41,17 @@ def cost(
     Args:
         num_blocks: of the transformer.
         block: guided; only its queries and keys are computed, and no later block.
-        steps: of denoising.
+        steps: of denoising that are taken.
         guided_steps: of them.
-        optimization_steps: K_opt at each.
+        gradients: computed at each, K_opt unless some are reused.
         guidance: classifier-free, which runs every step twice.
         injected_steps: guided steps with KV injection, which needs its block's keys and values.
         injected_block: that block.
         renewed: whether every pass of such a step needs them anew, because ρ changes.
     """
-    recordings = injected_steps * (optimization_steps + 1 if renewed else 1)
+    recordings = injected_steps * (gradients + 1 if renewed else 1)
     return Cost(
         sampling=num_blocks * steps * (2 if guidance else 1),
         forward=block + recordings * (injected_block + 1),
-        optimising=block * optimization_steps * guided_steps,
+        optimising=block * gradients * guided_steps,
     )

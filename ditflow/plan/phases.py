@@ -133,7 +133,7 @@ def _read_reference(backbone: CogVideoXBackbone, work: Work) -> int:
         outputs = read(latents, 0, prompt, positions, min(work.block, DEPTHS[0]))
         passing = live.peak
     kept = sum(part.nbytes for part in _parts(outputs))
-    return max(passing, kept + _by_heads(outputs, work.objective.reference))
+    return max(passing, kept + _peak(lambda: work.objective.reference(outputs.detach())))
 
 
 def _denoise(backbone: CogVideoXBackbone, work: Work) -> int:
@@ -152,8 +152,7 @@ def _optimise(backbone: CogVideoXBackbone, work: Work) -> int:
     more = work.block - depths[1]
     peak = high_peak + (high_peak - low_peak) * more
     held = high_held + (high_held - low_held) * more
-    # The loss is followed apart, on few heads: it treats one after the other.
-    return max(peak, held + _by_heads(outputs, _loss(work.objective, outputs)))
+    return max(peak, held + _loss(work.objective, outputs))
 
 
 def _optimise_at(
@@ -190,38 +189,12 @@ def _optimise_at(
     return live.peak, held, outputs.detach()
 
 
-def _loss(objective: Objective, outputs) -> Callable[[object], torch.Tensor]:
-    reference = objective.reference(_few_heads(outputs, 1))
-
-    def loss(read) -> torch.Tensor:
-        value = objective.loss(read, reference)
-        if value.requires_grad:
-            value.backward()
-        return value
-
-    return loss
-
-
-def _by_heads(outputs, work: Callable[[object], object]) -> int:
-    """Peak of work on outputs, beyond them; of queries and keys from one and two heads."""
-    if not isinstance(outputs, BlockOutputs):
-        return _peak(lambda: work(_leaf(outputs)))
-    one, two = (_peak(lambda m=m: work(_few_heads(outputs, m))) for m in (1, 2))
-    return one + (two - one) * (len(outputs.query) - 1)
-
-
-def _few_heads(outputs, heads: int):
-    if not isinstance(outputs, BlockOutputs):
-        return outputs.detach()
-    return _leaf(BlockOutputs(outputs.query[:heads], outputs.key[:heads], outputs.grid))
-
-
-def _leaf(outputs):
-    """The same without history, to be differentiated by."""
-    outputs = outputs.detach()
-    for part in _parts(outputs):
+def _loss(objective: Objective, outputs: BlockOutputs | BlockFeatures) -> int:
+    """Bytes held at most for the loss and its gradient, beyond what it reads."""
+    reference, leaf = objective.reference(outputs.detach()), outputs.detach()
+    for part in _parts(leaf):
         part.requires_grad_()
-    return outputs
+    return _peak(lambda: objective.loss(leaf, reference).backward())
 
 
 def _parts(outputs) -> list[torch.Tensor]:

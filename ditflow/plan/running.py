@@ -56,15 +56,15 @@ def describe_run(
 
 def run_cost(module: MotionTransfer, injection: KVInjection) -> Cost:
     """Passes of a block that a fit of one prompt takes."""
-    backbone, steps = module.backbone, module.sampler_options.num_steps
-    injected = min(module.guided_steps, steps_of(injection.share, steps))
+    backbone, options = module.backbone, module.sampler_options
+    injected = min(module.guided_steps, steps_of(injection.share, options.num_steps))
     depends = module.target == "positions" and not (backbone.rotary and injection.block == 0)
     return cost(
         backbone.num_blocks,
         module.block,
-        steps,
+        options.taken(module.guided_steps),
         module.guided_steps,
-        module.optimization_steps,
+        module.gradients,
         guidance=module.sampler_options.guidance_scale > 1,
         injected_steps=injected if injection.enabled else 0,
         injected_block=injection.block,

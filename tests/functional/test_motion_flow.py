@@ -6,20 +6,27 @@ import pytest
 import torch
 
 from ditflow.functional import flow_loss, motion_flow, moving_patches
+from ditflow.plan.live_memory import LiveMemory
 
 GRID = (3, 2, 4)
 
 
-def naive_flow(query, key, grid, temperature, hard, head_average):
+def naive_flow(query, key, grid, temperature, hard, head_average, frame_window=99, patch_window=99):
     frames, height, width = grid
     heads, _, dim = query.shape
     patches = height * width
     flow = torch.zeros(frames, frames, patches, 2, dtype=query.dtype)
     for i in range(frames):
         for j in range(frames):
+            if abs(i - j) > frame_window:
+                continue
             for s in range(patches):
                 logits = []
                 for t in range(patches):
+                    rows, columns = abs(s // width - t // width), abs(s % width - t % width)
+                    if max(rows, columns) > patch_window:
+                        logits.append(torch.tensor(-math.inf, dtype=query.dtype))
+                        continue
                     a, b = i * patches + s, j * patches + t
                     if head_average == "logits":
                         products = [query[m, a] @ key[m, b] for m in range(heads)]
@@ -39,9 +46,9 @@ def naive_flow(query, key, grid, temperature, hard, head_average):
     return flow
 
 
-def random_tokens(dtype=torch.float32, seed=0, heads=3):
+def random_tokens(dtype=torch.float32, seed=0, heads=3, grid=GRID, dim=8):
     generator = torch.Generator().manual_seed(seed)
-    shape = (heads, math.prod(GRID), 8)
+    shape = (heads, math.prod(grid), dim)
     query, key = (torch.randn(shape, generator=generator, dtype=dtype) for _ in range(2))
     return query, key
 
@@ -58,14 +65,51 @@ def test_equals_the_naive_loop(hard, head_average, temperature):
     torch.testing.assert_close(flow, expected, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("head_average", ["logits", "query_key"])
-def test_gradients(head_average):
+@pytest.mark.parametrize("hard", [False, True])
+@pytest.mark.parametrize("dim", [2, 64])  # heads side by side: three at a time, and one
+def test_windows_equal_the_naive_loop(hard, dim):
+    grid = (3, 4, 3)
+    query, key = random_tokens(heads=5, grid=grid, dim=dim)
+    for windows in ((1, None), (None, 1), (1, 2), (2, 3)):
+        flow = motion_flow(
+            query, key, grid, hard=hard, frame_window=windows[0], patch_window=windows[1]
+        )
+        limits = [99 if window is None else window for window in windows]
+        expected = naive_flow(query, key, grid, 2.0, hard, "logits", *limits)
+        torch.testing.assert_close(flow, expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"head_average": "query_key"},
+        {"frame_window": 1},
+        {"patch_window": 1},
+        {"frame_window": 1, "patch_window": 2},
+    ],
+)
+def test_gradients(options):
     query, key = random_tokens(torch.float64)
     query.requires_grad_()
     key.requires_grad_()
-    assert torch.autograd.gradcheck(
-        lambda q, k: motion_flow(q, k, GRID, head_average=head_average), (query, key)
-    )
+    assert torch.autograd.gradcheck(lambda q, k: motion_flow(q, k, GRID, **options), (query, key))
+
+
+@pytest.mark.parametrize("windows", [{}, {"frame_window": 1, "patch_window": 2}])
+def test_memory_does_not_grow_with_the_heads(windows):
+    """Beyond the inputs and their gradients."""
+    grid, dim, beyond = (4, 6, 8), 16, []
+    block = 6 * 8 * math.prod(grid) * 4
+    for heads in (4, 32):
+        query, key = random_tokens(heads=heads, grid=grid, dim=dim)
+        query.requires_grad_()
+        key.requires_grad_()
+        with LiveMemory() as live:
+            motion_flow(query, key, grid, **windows).square().mean().backward()
+        beyond.append((live.peak - query.grad.nbytes - key.grad.nbytes) / block)
+    assert beyond[1] < 4
+    assert beyond[1] < beyond[0] + 0.1
 
 
 def test_known_shift_has_known_displacement():
@@ -105,10 +149,12 @@ def test_half_precision_is_computed_in_float32():
         (torch.zeros(1, 23, 8), torch.zeros(1, 23, 8), {}),
         (torch.zeros(24, 8), torch.zeros(24, 8), {}),
         (torch.zeros(1, 24, 8), torch.zeros(1, 24, 8), {"head_average": "median"}),
+        (torch.zeros(1, 24, 8), torch.zeros(1, 24, 8), {"frame_window": 0}),
+        (torch.zeros(1, 24, 8), torch.zeros(1, 24, 8), {"patch_window": 0}),
     ],
 )
 def test_refuses_what_does_not_fit(query, key, options):
-    with pytest.raises(ValueError, match=r"query|head_average"):
+    with pytest.raises(ValueError, match=r"query|head_average|window"):
         motion_flow(query, key, GRID, **options)
 
 
