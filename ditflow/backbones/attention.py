@@ -11,6 +11,8 @@ from diffusers import CogVideoXTransformer3DModel
 from diffusers.models.attention_processor import Attention
 from diffusers.models.embeddings import apply_rotary_emb
 
+from ditflow.backbones.attention_kernels import kernel
+
 
 class BlockReached(Exception):
     """Raised in or after the guided block: nothing after it needs computing."""
@@ -37,8 +39,8 @@ class MotionAttnProcessor:
     copies for keys, (cos_q, sin_q, cos_k, sin_k).
     """
 
-    def __init__(self, control: AttentionControl):
-        self.control = control
+    def __init__(self, control: AttentionControl, kernel: str = "auto"):
+        self.control, self.kernel = control, kernel
 
     # Parameters are spelled out: behind **kwargs diffusers would not pass the rotary positions.
     def __call__(
@@ -95,7 +97,8 @@ class MotionAttnProcessor:
         value: torch.Tensor,
         mask: torch.Tensor | None,
     ) -> torch.Tensor:
-        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        with kernel(self.kernel):
+            return F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
 
 
 def _rotate(tokens: torch.Tensor, table: tuple[torch.Tensor, ...], text: int) -> torch.Tensor:
@@ -104,10 +107,13 @@ def _rotate(tokens: torch.Tensor, table: tuple[torch.Tensor, ...], text: int) ->
     return torch.cat([tokens[:, :, :text], rotated], dim=2)
 
 
-def install(transformer: CogVideoXTransformer3DModel) -> list[MotionAttnProcessor]:
-    """Give every block a `MotionAttnProcessor` that is asked nothing yet."""
-    processors = [MotionAttnProcessor(AttentionControl()) for _ in transformer.transformer_blocks]
-    for block, processor in zip(transformer.transformer_blocks, processors, strict=True):
+def install(
+    transformer: CogVideoXTransformer3DModel, kernel: str = "auto"
+) -> list[MotionAttnProcessor]:
+    """Give every block a `MotionAttnProcessor` that is asked nothing yet, with this kernel."""
+    blocks = transformer.transformer_blocks
+    processors = [MotionAttnProcessor(AttentionControl(), kernel) for _ in blocks]
+    for block, processor in zip(blocks, processors, strict=True):
         block.attn1.processor = processor
     return processors
 

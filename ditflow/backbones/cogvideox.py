@@ -57,7 +57,7 @@ class CogVideoXBackbone(Backbone):
         for component in (self.transformer, pipeline.vae, pipeline.text_encoder):
             if component is not None:
                 component.requires_grad_(False).eval()
-        install(self.transformer)
+        install(self.transformer, self.options.get("attention", "auto"))
 
     @property
     def device(self) -> torch.device:

@@ -8,6 +8,7 @@ import torch
 from diffusers import CogVideoXDDIMScheduler, CogVideoXDPMScheduler, CogVideoXPipeline
 from diffusers.quantizers import PipelineQuantizationConfig
 
+from ditflow.backbones.attention_kernels import check_kernel
 from ditflow.backbones.cogvideox import CogVideoXBackbone
 from ditflow.embedded import embedded_backbones, source_of
 from ditflow.errors import DitflowError, reason_of
@@ -16,6 +17,7 @@ Dtype = Literal["float32", "bfloat16", "float16"]
 Offload = Literal["none", "model", "group"]
 SchedulerName = Literal["own", "ddim", "dpm"]
 Quantization = Literal["none", "bitsandbytes-8bit", "bitsandbytes-4bit"]
+AttentionKernel = Literal["auto", "flash", "efficient", "cudnn", "math"]
 
 
 def load_backbone(
@@ -28,6 +30,9 @@ def load_backbone(
     gradient_checkpointing: bool = False,
     quantization: Quantization = "none",
     scheduler: SchedulerName = "own",
+    split_guidance: bool = False,
+    attention: AttentionKernel = "auto",
+    compile_blocks: bool = False,
 ) -> CogVideoXBackbone:
     """Load a CogVideoX pipeline as a frozen backbone.
 
@@ -44,6 +49,10 @@ def load_backbone(
         quantization: load the transformer and text encoder in 8 or 4 bits.
         scheduler: `ddim` (as the 2B samples) or `dpm` (as the 5B) with trailing spacing, from the
             pipeline's own configuration; `own` keeps the pipeline's.
+        split_guidance: run both branches of classifier-free guidance one after the other and not
+            as one batch: less memory while denoising, for hardly more time on large models.
+        attention: PyTorch's kernel for scaled dot-product attention; `auto` is its own choice.
+        compile_blocks: compile the transformer's blocks at first use, which takes minutes once.
 
     Raises:
         DitflowError: a backbone that cannot be had, or options that do not go together.
@@ -56,6 +65,8 @@ def load_backbone(
             f"device={device} is unknown; use auto, cpu, cuda, or one of several as cuda:1."
         ) from error
     _check(target, dtype, offload, quantization)
+    if attention != "auto":
+        check_kernel(attention, target, getattr(torch, dtype))
     pipeline = _from_pretrained(name, getattr(torch, dtype), quantization, target)
     if scheduler != "own":
         kind = CogVideoXDDIMScheduler if scheduler == "ddim" else CogVideoXDPMScheduler
@@ -77,7 +88,11 @@ def load_backbone(
         )
     elif quantization == "none":
         pipeline.to(target)
-    return CogVideoXBackbone(pipeline, name, options=given)
+    backbone = CogVideoXBackbone(pipeline, name, options=given)
+    if compile_blocks:
+        for block in pipeline.transformer.transformer_blocks:
+            block.compile()
+    return backbone
 
 
 def _default_device() -> str:

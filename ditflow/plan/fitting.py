@@ -12,6 +12,13 @@ from ditflow.plan.phases import Phase, Work, phases
 from ditflow.plan.shapes import Configs
 
 COMPONENTS = ("text encoder", "VAE", "transformer")
+FOLLOWED = {
+    "gradient_checkpointing": "checkpointing",
+    "vae_tiling": "tiling",
+    "split_guidance": "split_guidance",
+}
+"""Options of `load_backbone` that change what passes hold, and what `Work` calls them."""
+
 BITS = {"bitsandbytes-8bit": 8, "bitsandbytes-4bit": 4}
 
 
@@ -52,7 +59,7 @@ class Planner:
 
     def __init__(self, configs: Configs, work: Work, cache: bool = False):
         self.configs, self.work, self.cache = configs, work, cache
-        self._phases: dict[tuple[bool, bool], list[Phase]] = {}
+        self._phases: dict[tuple[bool, ...], list[Phase]] = {}
         built = (
             configs.build_text_encoder(),
             configs.build_vae(),
@@ -62,11 +69,10 @@ class Planner:
 
     def plan(self, options: Mapping[str, Any]) -> Plan:
         """With these options of `load_backbone`."""
-        kind = bool(options.get("gradient_checkpointing")), bool(options.get("vae_tiling"))
+        kind = tuple(bool(options.get(name)) for name in FOLLOWED)
         if kind not in self._phases:
-            self._phases[kind] = self._follow(
-                replace(self.work, checkpointing=kind[0], tiling=kind[1])
-            )
+            ways = dict(zip(FOLLOWED.values(), kind, strict=True))
+            self._phases[kind] = self._follow(replace(self.work, **ways))
         found = self._phases[kind]
         return Plan(options, found, [self._resident(phase, options) for phase in found])
 
@@ -100,22 +106,39 @@ def _numbers(module: torch.nn.Module) -> list[int]:
 
 
 def advise(planner: Planner, plan: Plan, memory: int, gpu: bool) -> Plan | None:
-    """The first plan that fits, of those with more and more memory saved; None if none does."""
+    """The first plan that fits, of those with more and more memory saved, without the savings
+    that it can do without; None if none fits."""
     if plan.peak <= memory:
         return plan
     for options in _savings(plan.options, gpu):
-        try:
-            other = planner.plan(options)
-        except DitflowError:
+        fitting = _fitting(planner, options, memory)
+        if fitting is None:
             continue
-        if other.peak <= memory:
-            return other
+        for name in [name for name in options if options[name] != plan.options.get(name)]:
+            kept = {key: value for key, value in fitting.options.items() if key != name}
+            if name in plan.options:
+                kept[name] = plan.options[name]
+            fitting = _fitting(planner, kept, memory) or fitting
+        return fitting
     return None
+
+
+def _fitting(planner: Planner, options: Mapping[str, Any], memory: int) -> Plan | None:
+    """The plan with these options, if it is possible and fits."""
+    try:
+        made = planner.plan(options)
+    except DitflowError:
+        return None
+    return made if made.peak <= memory else None
 
 
 def _savings(options: Mapping[str, Any], gpu: bool) -> Iterator[dict[str, Any]]:
     """Options with one saving after another added, what costs least time first."""
-    steps: list[dict[str, Any]] = [{"vae_tiling": True}, {"gradient_checkpointing": True}]
+    steps: list[dict[str, Any]] = [
+        {"vae_tiling": True},
+        {"split_guidance": True},
+        {"gradient_checkpointing": True},
+    ]
     if gpu:
         steps += [
             {"offload": "model"},

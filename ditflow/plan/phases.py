@@ -47,7 +47,8 @@ class Work:
         objective: what is made equal to the reference's.
         target, parameterization, separate_query_key: what is optimised.
         prompts: fitted together.
-        guidance: whether classifier-free guidance is on, and both branches run as one batch.
+        guidance: whether classifier-free guidance is on, whose branches run as one batch.
+        split_guidance: whether these branches run one after the other.
         checkpointing: gradient checkpointing.
         tiling: of the VAE.
     """
@@ -63,6 +64,7 @@ class Work:
     separate_query_key: bool = False
     prompts: int = 1
     guidance: bool = True
+    split_guidance: bool = False
     checkpointing: bool = False
     tiling: bool = False
 
@@ -73,6 +75,7 @@ def phases(configs: Configs, work: Work) -> list[Phase]:
     found = [Phase("encoding prompts", "text encoder", _encode_prompt(configs, work))]
     with faked_backbone(transformer, configs.build_vae(), work.dtype) as backbone:
         backbone.check_size(work.num_frames, work.height, work.width)
+        backbone.options["split_guidance"] = work.split_guidance
         if work.checkpointing:
             backbone.transformer.enable_gradient_checkpointing()
         found += [

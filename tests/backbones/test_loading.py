@@ -68,6 +68,38 @@ def test_vae_options_reach_the_vae(rope):
     assert not rope.pipeline.vae.use_tiling
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"attention": "math"},
+        {"attention": "flash"},
+        {"split_guidance": True},
+        pytest.param({"compile_blocks": True}, marks=pytest.mark.slow),
+    ],
+)
+def test_speed_options_change_no_more_than_the_order_of_sums(rope, pass_inputs, options):
+    latents, prompt, positions = pass_inputs
+    other = load_backbone("sprites-rope", **options)
+    gradients = (_gradient(backbone, *pass_inputs) for backbone in (other, rope))
+    torch.testing.assert_close(*gradients, atol=1e-6, rtol=1e-4)
+    negative, timestep = rope.encode_prompt("a blue ring"), torch.tensor(500)
+    plain, ours = (
+        backbone.denoise(latents, timestep, prompt, negative, positions, 3.0)
+        for backbone in (rope, other)
+    )
+    torch.testing.assert_close(ours, plain, atol=1e-4, rtol=1e-4)
+
+
+def test_the_attention_kernel_is_the_one_that_is_asked_for(pass_inputs):
+    latents, prompt, positions = pass_inputs
+    backbone = load_backbone("sprites-rope", attention="math")
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        backbone.denoise(latents, torch.tensor(500), prompt, None, positions, 1.0)
+    ran = {event.key for event in profile.key_averages()}
+    assert "aten::_scaled_dot_product_attention_math" in ran
+    assert not any("flash" in name for name in ran)
+
+
 @pytest.mark.parametrize("name", ["ddim", "dpm"])
 def test_scheduler_is_exchanged_with_its_configuration_kept(rope, name):
     scheduler = load_backbone("sprites-rope", scheduler=name).scheduler
@@ -84,6 +116,7 @@ def test_scheduler_is_exchanged_with_its_configuration_kept(rope, name):
         ({"quantization": "bitsandbytes-8bit"}, "needs a GPU"),
         ({"device": "cuda"}, "device=cuda.*use device=cpu"),
         ({"device": "gpu"}, "device=gpu is unknown; use auto"),
+        ({"attention": "cudnn"}, "attention=cudnn is not available.*use auto, .*math"),
         ({"name": "nobody/nothing"}, "nobody/nothing.*use an embedded one"),
     ],
 )

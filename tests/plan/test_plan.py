@@ -67,8 +67,10 @@ def test_the_optimisation_needs_what_was_planned(name, objective, checkpointing,
     assert found["optimising, block 6"] == pytest.approx(real, rel=0.1)
 
 
-def test_encoding_denoising_and_decoding_need_what_was_planned(rope):
-    planned = work()
+@pytest.mark.parametrize("split", [False, True])
+def test_encoding_denoising_and_decoding_need_what_was_planned(split):
+    rope = load_backbone("sprites-rope", split_guidance=split)
+    planned = work(split_guidance=split)
     found = {phase.name: phase.working for phase in phases(read_configs(rope.name), planned)}
     shape = rope.latent_shape(25, 64, 64)
     prompt, positions = rope.encode_prompt("x"), rope.positions(shape)
@@ -108,6 +110,17 @@ def test_advice_adds_what_is_cheapest_first():
     assert better.options == {"vae_tiling": True}
     assert better.peak < plan.peak
     assert advise(planner, plan, 1000, gpu=True) is None
+
+
+def test_advice_leaves_out_what_is_not_needed():
+    """The optimisation is the largest phase here: neither tiles nor branches apart help it."""
+    planner = Planner(
+        read_configs("sprites-rope"), work(block=7, num_frames=97, height=128, width=128)
+    )
+    plan = planner.plan({"vae_tiling": True})
+    assert max(plan.phases, key=lambda phase: phase.working).name == "optimising, block 7"
+    better = advise(planner, plan, plan.peak * 2 // 3, gpu=True)
+    assert better.options == {"vae_tiling": True, "gradient_checkpointing": True}
 
 
 def test_cost_counts_the_passes_of_the_paper():

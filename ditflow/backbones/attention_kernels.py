@@ -1,0 +1,45 @@
+"""Which of PyTorch's kernels computes scaled dot-product attention."""
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+import torch.nn.functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from ditflow.errors import DitflowError
+
+KERNELS = {
+    "flash": SDPBackend.FLASH_ATTENTION,
+    "efficient": SDPBackend.EFFICIENT_ATTENTION,
+    "cudnn": SDPBackend.CUDNN_ATTENTION,
+    "math": SDPBackend.MATH,
+}
+
+
+def kernel(name: str) -> AbstractContextManager[None]:
+    """Context in which attention is computed by this kernel; `auto` is PyTorch's own choice."""
+    return nullcontext() if name == "auto" else sdpa_kernel(KERNELS[name])
+
+
+def check_kernel(name: str, device: torch.device, dtype: torch.dtype) -> None:
+    """Refuse a kernel that this device has not, for forward or for backward passes.
+
+    Raises:
+        DitflowError: names those it has.
+    """
+    if not _works(name, device, dtype):
+        found = [other for other in KERNELS if _works(other, device, dtype)]
+        raise DitflowError(
+            f"attention={name} is not available for {dtype} on device={device}; use "
+            f"{', '.join(['auto', *found])}."
+        )
+
+
+def _works(name: str, device: torch.device, dtype: torch.dtype) -> bool:
+    tokens = torch.zeros(1, 1, 8, 64, device=device, dtype=dtype, requires_grad=True)
+    try:
+        with kernel(name):
+            F.scaled_dot_product_attention(tokens, tokens, tokens).sum().backward()
+    except RuntimeError:
+        return False
+    return True
