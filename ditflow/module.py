@@ -13,7 +13,6 @@ from tqdm import tqdm
 from ditflow.backbones.base import BlockFeatures, BlockOutputs, Positions
 from ditflow.backbones.cogvideox import CogVideoXBackbone
 from ditflow.data import MotionItem
-from ditflow.embedding import LOADER
 from ditflow.encoding import encode
 from ditflow.errors import DitflowError
 from ditflow.guided_sampling import GuidedSampling
@@ -301,21 +300,3 @@ class MotionTransfer(GuidedSampling):
         self.finished = [tensor.to(self.device) for tensor in checkpoint["finished"]]
         previous = checkpoint["previous_predictions"]
         self.previous_predictions = None if previous is None else previous.to(self.device)
-
-    def arguments(self) -> dict[str, Any]:
-        """What `predict` needs to repeat this run's sampling, as arguments of this class."""
-        options = self.sampler_options
-        return {
-            "backbone": {"class_path": LOADER, "init_args": self.backbone.options},
-            "target": self.target,
-            "parameterization": self.parameterization,
-            "separate_query_key": self.separate_query_key,
-            "block": self.block,
-            "num_inference_steps": options.num_steps,
-            "guidance_scale": options.guidance_scale,
-            "dynamic_guidance": options.dynamic_guidance,
-            "negative_prompt": options.negative_prompt,
-            "seed": self.seed,
-            "unguided_stride": options.unguided_stride,
-            "unguided_cache": options.unguided_cache,
-        }

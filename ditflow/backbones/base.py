@@ -66,10 +66,8 @@ class Backbone(ABC):
     """Name or path it was loaded from."""
     family: str
     """Name of the adapter's family, such as `cogvideox`."""
-
-    @property
-    @abstractmethod
-    def device(self) -> torch.device: ...
+    device: torch.device
+    """Where it computes; under offloading not where all weights are."""
 
     @property
     @abstractmethod

@@ -40,8 +40,8 @@ class CogVideoXBackbone(Backbone):
     scheduler come from the pipeline's configurations.
 
     Args:
-        pipeline: a loaded pipeline, on its device; its attention processors are replaced by
-            ours, which compute the same to the bit.
+        pipeline: a loaded pipeline, on its device, where it stays; its attention processors are
+            replaced by ours, which compute the same to the bit.
         name: what messages and motion embeddings call it.
         options: arguments of `load_backbone` that load it again; by default its name alone.
     """
@@ -53,15 +53,13 @@ class CogVideoXBackbone(Backbone):
     ):
         self.pipeline, self.name = pipeline, name
         self.options = options or {"name": name}
+        # Asked once: it goes through every module, and a pass asks for it several times.
+        self.device = pipeline._execution_device
         self.transformer = pipeline.transformer
         for component in (self.transformer, pipeline.vae, pipeline.text_encoder):
             if component is not None:
                 component.requires_grad_(False).eval()
         install(self.transformer, self.options.get("attention", "auto"))
-
-    @property
-    def device(self) -> torch.device:
-        return self.pipeline._execution_device
 
     @property
     def dtype(self) -> torch.dtype:

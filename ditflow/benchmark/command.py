@@ -13,6 +13,7 @@ from lightning.fabric.plugins.environments import (
 )
 from tqdm import tqdm
 
+from ditflow.benchmark.events import write_events
 from ditflow.benchmark.jobs import read_results, share
 from ditflow.benchmark.manifest import Manifest
 from ditflow.benchmark.montage import write_montages
@@ -61,7 +62,9 @@ def run(manifest: Manifest, folder: Path, name: str) -> int:
             failed += 1
             log.error("%s failed: %s", job, error)
     records = read_results(folder)
-    written = [*write_tables(records, folder, name), *write_montages(records, folder)]
+    tables, montages = write_tables(records, folder, name), write_montages(records, folder)
+    events = write_events(tables[0].read_text(encoding="utf-8"), montages, folder, name)
+    written = [*tables, *montages, events]
     print(f"Wrote to {folder}:")
     for path in written:
         print(f"  {path}")

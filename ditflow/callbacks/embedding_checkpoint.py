@@ -2,13 +2,14 @@
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning import Callback, Trainer
 
 import ditflow
 from ditflow.compatibility import scheduler_fingerprint
-from ditflow.embedding import EmbeddingHeader, MotionEmbedding
+from ditflow.embedding import LOADER, EmbeddingHeader, MotionEmbedding
 from ditflow.module import MotionTransfer
 from ditflow.targets import pack
 
@@ -83,7 +84,7 @@ def build_embedding(trainer: Trainer, module: MotionTransfer) -> MotionEmbedding
         reference=reference,
         reference_sha256=digest,
         fps=data.fps,
-        model=module.arguments(),
+        model=arguments_of(module),
         injection=module.injection.arguments() if module.injection else {"enabled": False},
         scheduler_fingerprint=scheduler_fingerprint(backbone.scheduler),
     )
@@ -98,3 +99,22 @@ def build_embedding(trainer: Trainer, module: MotionTransfer) -> MotionEmbedding
     if data.store_reference:
         tensors["reference_latents"] = module.reference_latents.half()
     return MotionEmbedding(header, tensors)
+
+
+def arguments_of(module: MotionTransfer) -> dict[str, Any]:
+    """What `predict` needs to repeat this run's sampling, as arguments of `MotionTransfer`."""
+    options = module.sampler_options
+    return {
+        "backbone": {"class_path": LOADER, "init_args": module.backbone.options},
+        "target": module.target,
+        "parameterization": module.parameterization,
+        "separate_query_key": module.separate_query_key,
+        "block": module.block,
+        "num_inference_steps": options.num_steps,
+        "guidance_scale": options.guidance_scale,
+        "dynamic_guidance": options.dynamic_guidance,
+        "negative_prompt": options.negative_prompt,
+        "seed": module.seed,
+        "unguided_stride": options.unguided_stride,
+        "unguided_cache": options.unguided_cache,
+    }

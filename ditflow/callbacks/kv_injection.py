@@ -41,9 +41,9 @@ class KVInjection(Callback):
         self._recorded: WeakKeyDictionary[Sampler, Recorded] = WeakKeyDictionary()
 
     def check(self, backbone: Backbone) -> None:
-        """Raise `DitflowError` for a block that the backbone has not."""
+        """Raise `DitflowError` for a block that the backbone has not, unless this is off."""
         last = backbone.num_blocks - 1
-        if not 0 <= self.block <= last:
+        if self.enabled and not 0 <= self.block <= last:
             raise DitflowError(
                 f"kv_injection.block={self.block} is out of range: {backbone.name} has blocks "
                 f"0 to {last}."

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from ditflow import DitflowError
 from ditflow.benchmark import Manifest, Reference, VideoList
@@ -167,6 +168,11 @@ def test_a_benchmark_resumes_and_renews_what_changed(tmp_path, capsys):
     assert run(tmp_path, manifest(reuse=True, **one)) == 0
     changed = {path for path in paths if path.stat().st_mtime_ns != before[path]}
     assert changed == {paths[0], paths[3]}
+    assert len(list((out / "tensorboard").iterdir())) == 1
+    events = EventAccumulator(str(out / "tensorboard")).Reload()
+    (text,) = events.Tensors("small/table/text_summary")
+    assert text.tensor_proto.string_val[0].decode() == (out / "table.md").read_text()
+    assert len(events.Tags()["images"]) == 2
     # The same seed gives the same scores again.
     again = {(r["file"]): r["scores"] for r in read_results(out)}
     assert again == {(r["file"]): r["scores"] for r in results}
