@@ -17,7 +17,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from ditflow import __version__
-from ditflow.files import temporary, write_text
+from ditflow.errors import DitflowError
+from ditflow.files import whole, write_text
 from ditflow.hashing import hash_of
 
 VERSIONS = __version__, torch.__version__, diffusers.__version__
@@ -43,8 +44,7 @@ def cached_json(kind: str, key: Any, make: Callable[[], Any]) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         made = make()
-    with suppress(OSError):  # made again next time
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(DitflowError):  # made again next time
         write_text(path, json.dumps(made))
     return made
 
@@ -56,13 +56,8 @@ def cached_tensor(kind: str, key: Any, make: Callable[[], torch.Tensor]) -> torc
         return load_file(path)["tensor"]
     except (OSError, SafetensorError, KeyError):
         made = make()
-    partial = temporary(path)
-    with suppress(OSError, SafetensorError):  # made again next time
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(DitflowError, SafetensorError), whole(path) as partial:  # made again next time
         save_file({"tensor": made.cpu().contiguous()}, partial)
-        partial.replace(path)
-    with suppress(OSError):
-        partial.unlink(missing_ok=True)
     return made
 
 

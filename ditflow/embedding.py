@@ -13,8 +13,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from ditflow.backbones.base import Positions
-from ditflow.errors import DitflowError
-from ditflow.files import temporary
+from ditflow.errors import DitflowError, reason_of
+from ditflow.files import whole
 from ditflow.targets import initial_parameter, positions_of
 
 FORMAT_VERSION = 1
@@ -139,18 +139,19 @@ class MotionEmbedding:
         return positions_of(initial + stored[step].to(initial), parameterization, positions_at)
 
     def save(self, path: Path | str) -> None:
-        """Write the file under a temporary name and rename it: no crash leaves half of it."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = temporary(path)
+        """Write the file whole or not at all.
+
+        Raises:
+            DitflowError: the disk is full or does not take it.
+        """
         tensors = {
             name: tensor.detach().cpu().contiguous() for name, tensor in self.tensors.items()
         }
-        try:
-            save_file(tensors, partial, metadata={"ditflow": json.dumps(asdict(self.header))})
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with whole(Path(path)) as partial:
+            try:
+                save_file(tensors, partial, metadata={"ditflow": json.dumps(asdict(self.header))})
+            except SafetensorError as error:
+                raise OSError(reason_of(error)) from error
 
     @classmethod
     def load(cls, path: Path | str) -> "MotionEmbedding":

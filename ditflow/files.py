@@ -1,9 +1,11 @@
-"""Output folders and text files, written whole or not at all."""
+"""Output folders, and files written whole or not at all."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ditflow.errors import DitflowError
+from ditflow.errors import DitflowError, reason_of
 
 
 def make_output(folder: Path) -> None:
@@ -23,19 +25,35 @@ def make_output(folder: Path) -> None:
         ) from error
 
 
-def temporary(path: Path) -> Path:
-    """The name beside a file under which it is written, before it is renamed to its own.
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Write a file whole or not at all: yields the name to write it under, beside its own.
 
-    It is each process' own: several of a benchmark may make the same reference at once.
+    What was written is flushed to the disk and renamed; after an exception nothing of it is left,
+    and what had the name before is still there. The name is each process' own: several of a
+    benchmark may make the same reference at once.
+
+    Raises:
+        DitflowError: the disk is full or does not take the file.
     """
-    return path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        raise DitflowError(
+            f"{path} could not be written ({error.strerror or reason_of(error)}); make room on its "
+            "disk, or give another output folder."
+        ) from error
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text under a temporary name and rename it."""
-    partial = temporary(path)
-    try:
+    """Write a text, whole or not at all; see `whole`."""
+    with whole(path) as partial:
         partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -1,5 +1,6 @@
 """Read a reference video or a folder of frames, fit it to a size, and write videos."""
 
+import errno
 import logging
 import re
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 from ditflow.errors import DitflowError
-from ditflow.files import temporary
+from ditflow.files import whole
 
 log = logging.getLogger(__name__)
 
@@ -207,11 +208,13 @@ def side_by_side(videos: Sequence[torch.Tensor], gap: int = 4) -> torch.Tensor:
 
 
 def write_video(video: torch.Tensor, path: Path, fps: float = 8) -> None:
-    """Write [T, 3, height, width] in [0, 1] as H.264 mp4 or as gif, whole or not at all."""
+    """Write [T, 3, height, width] in [0, 1] as H.264 mp4 or as gif, whole or not at all.
+
+    Raises:
+        DitflowError: the disk is full or does not take it.
+    """
     pixels = _pixels(video)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = temporary(path)
-    try:
+    with whole(path) as partial:
         if path.suffix == ".gif":
             partial.write_bytes(encode_gif(video, fps))
         else:
@@ -227,9 +230,20 @@ def write_video(video: torch.Tensor, path: Path, fps: float = 8) -> None:
                 output_params=["-crf", "12"],
                 ffmpeg_log_level="error",
             )
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+            _check_written(partial, len(pixels))
+
+
+def _check_written(path: Path, frames: int) -> None:
+    """Raise `OSError` where ffmpeg left less than it was given, as on a full disk: it says nothing.
+    The index of an mp4 is its end."""
+    import decord
+
+    try:
+        written = len(decord.VideoReader(str(path)))
+    except (decord.DECORDError, RuntimeError):
+        written = 0
+    if written != frames:
+        raise OSError(errno.ENOSPC, f"{written} of {frames} frames written; the disk may be full")
 
 
 def encode_gif(video: torch.Tensor, fps: float = 8) -> bytes:

@@ -91,7 +91,6 @@ def is_finished(path: Path, key: str) -> bool:
 
 def write_result(path: Path, result: dict[str, Any]) -> None:
     """Write a result, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps(result, indent=1))
 
 

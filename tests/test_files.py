@@ -1,0 +1,81 @@
+"""Files are written whole or not at all, on a full disk too."""
+
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+import torch
+
+from ditflow import DitflowError, MotionEmbedding
+from ditflow.embedding import EmbeddingHeader
+from ditflow.files import whole, write_text
+from ditflow.video import write_video
+
+FULL = """
+import resource, signal, sys
+from pathlib import Path
+import torch
+from ditflow import DitflowError
+from tests.test_files import write
+
+path = Path(sys.argv[1])
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # then a write beyond the limit is an error
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+try:
+    write(path)
+except DitflowError as error:
+    print(error)
+"""
+
+
+def write(path: Path) -> None:
+    """Something of more than 20 kB, of the kind that its suffix names."""
+    if path.suffix in (".mp4", ".gif"):
+        write_video(torch.rand(25, 3, 128, 128), path)
+    elif path.suffix == ".safetensors":
+        values = dict.fromkeys((field.name for field in fields(EmbeddingHeader)), "")
+        header = EmbeddingHeader(**values | {"format_version": 1})
+        MotionEmbedding(header, {"latents": torch.rand(10_000)}).save(path)
+    else:
+        write_text(path, "x" * 30_000)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of file size are Unix's")
+@pytest.mark.parametrize("name", ["video.mp4", "video.gif", "motion.safetensors", "table.md"])
+def test_a_full_disk_leaves_what_was_there(name, tmp_path):
+    path = tmp_path / name
+    path.write_text("an earlier one")
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, str(path)],
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    (line,) = done.stdout.splitlines()
+    assert str(path) in line
+    assert "could not be written" in line
+    assert "make room" in line
+    assert path.read_text() == "an earlier one"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_exception_leaves_nothing(tmp_path):
+    path = tmp_path / "deep" / "file.txt"
+
+    def stopped() -> None:
+        with whole(path) as partial:
+            partial.write_text("half")
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        stopped()
+    assert list(path.parent.iterdir()) == []
+
+
+def test_what_cannot_be_a_folder_is_said(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DitflowError, match="could not be written"):
+        write_text(tmp_path / "file" / "text.md", "x")
