@@ -13,7 +13,11 @@ from ditflow.files import write_text
 from ditflow.scoring import HEADINGS
 
 Record = dict[str, Any]
-MORE = {"agreement": "motion agreement", "attributes": "attributes right"}
+MORE = {
+    "agreement": "motion agreement",
+    "share": "share of the motion",
+    "attributes": "attributes right",
+}
 COST = {"seconds": "seconds", "peak_mib": "peak MiB"}
 
 

@@ -112,15 +112,31 @@ def motion_agreement(video: torch.Tensor, reference: torch.Tensor, every: int = 
     1 is the same motion up to speed, 0 unrelated, -1 opposite. A sprite that cannot be found at
     all, or does not move while the reference does, counts as 0.
     """
+    first, second = _displacements(video, reference, every)
+    norms = first.norm() * second.norm()
+    return float(first @ second / norms) if norms > 1e-6 else 0.0
+
+
+def motion_share(video: torch.Tensor, reference: torch.Tensor, every: int = 4) -> float:
+    """How much of the reference's motion a video has, along the reference's path.
+
+    1 is all of it, 0 none, -1 all of it backwards; 0 also where the reference does not move, or a
+    sprite cannot be found at all. What agreement leaves out: how far the sprite goes.
+    """
+    first, second = _displacements(video, reference, every)
+    extent = second.square().sum()
+    return float(first @ second / extent) if extent > 1e-6 else 0.0
+
+
+def _displacements(
+    video: torch.Tensor, reference: torch.Tensor, every: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of the sprite over steps of `every` frames, those in which it is found in both; flat."""
     steps = [sprite_path(v)[::every].diff(dim=0) for v in (video, reference)]
     length = min(len(step) for step in steps)
     first, second = (step[:length] for step in steps)
     found = ~(first.isnan().any(1) | second.isnan().any(1))
-    if not found.any():
-        return 0.0
-    first, second = first[found].flatten(), second[found].flatten()
-    norms = first.norm() * second.norm()
-    return float(first @ second / norms) if norms > 1e-6 else 0.0
+    return first[found].flatten(), second[found].flatten()
 
 
 def path_error(video: torch.Tensor, reference: torch.Tensor) -> float:

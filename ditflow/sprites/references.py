@@ -7,7 +7,7 @@ import torch
 from ditflow.benchmark.references import Reference, References
 from ditflow.errors import DitflowError
 from ditflow.sprites.evaluate import HELD_OUT
-from ditflow.sprites.measure import attributes, motion_agreement
+from ditflow.sprites.measure import attributes, motion_agreement, motion_share
 from ditflow.sprites.render import render
 from ditflow.sprites.world import BACKGROUNDS, COLORS, FPS, SHAPES, Clip, caption, sample_clip
 from ditflow.video import write_video
@@ -41,11 +41,12 @@ class SpritesReferences(References):
         return made
 
     def extra(self, video: torch.Tensor, reference: torch.Tensor, prompt: str) -> dict[str, float]:
-        """The sprite's motion agreement, and whether shape, colour and background are right."""
+        """Motion agreement and share, and whether shape, colour and background are right."""
         drawn = attributes(video)
         named = caption(drawn["shape"], drawn["color"], drawn["background"])
         return {
             "agreement": motion_agreement(video, reference),
+            "share": motion_share(video, reference),
             "attributes": float(named == prompt),
         }
 

@@ -3,12 +3,13 @@
 import itertools
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderKLCogVideoX
 
 from ditflow.embedded import EMBEDDED
-from ditflow.sprites.measure import attributes, motion_agreement, sprite_path
+from ditflow.sprites.measure import attributes, motion_agreement, motion_share, sprite_path
 from ditflow.sprites.render import render
 from ditflow.sprites.world import BACKGROUNDS, COLORS, SHAPES, Clip, reversed_clip, sample_clip
 
@@ -78,3 +79,17 @@ def test_agreement_of_known_motions(drawn):
     assert motion_agreement(backward, forward) == pytest.approx(-1, abs=0.01)
     still = forward[:1].expand_as(forward)
     assert motion_agreement(still, forward) == 0
+
+
+def test_share_of_known_motions(drawn):
+    """Half of a straight path, as fast, is half of its motion: agreement cannot tell."""
+    moving = next(clip for clip in clips() if clip.motion == "line")
+    start, end = (np.array(moving.path[i]) for i in (0, -1))
+    half = replace(moving, path=tuple(map(tuple, np.linspace(start, (start + end) / 2, 25))))
+    forward, backward, slow = render([moving, reversed_clip(moving), half])
+    assert motion_share(forward, forward) == pytest.approx(1)
+    assert motion_share(backward, forward) == pytest.approx(-1, abs=0.01)
+    assert motion_share(slow, forward) == pytest.approx(0.5, abs=0.05)
+    assert motion_agreement(slow, forward) > 0.98
+    still = forward[:1].expand_as(forward)
+    assert motion_share(still, forward) == motion_share(forward, still) == 0
