@@ -4,10 +4,12 @@ import logging
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import diffusers
+import torch
 import transformers
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
@@ -23,18 +25,22 @@ from ditflow.callbacks import (
     MediaLogger,
     VideoWriter,
 )
+from ditflow.checkpoints import WholeCheckpoints
+from ditflow.claim import claim, refuse_results, remove_results
 from ditflow.data import MotionDataModule
 from ditflow.errors import DitflowError
-from ditflow.files import make_output
+from ditflow.files import whole
 from ditflow.inspect import inspect
 from ditflow.module import MotionTransfer
 from ditflow.options import SHORT, expand
 from ditflow.parsing import OneLineErrors
 from ditflow.plan.command import plan
 from ditflow.plan.running import describe_run
+from ditflow.predictions import Predictions
 from ditflow.resume import check_same_run, checkpoint_path, read_run, run_of
 from ditflow.score import score
 from ditflow.selftest import selftest
+from ditflow.stopping import StopNotice, sigterm_as_interrupt
 from ditflow.unheeded import refuse_unheeded
 
 log = logging.getLogger(__name__)
@@ -55,6 +61,12 @@ Every command has --help; `fit` and `predict` also have --print_config.
 """
 
 
+RESULTS = ("motion.safetensors", "video.mp4", "checkpoints/last.ckpt")
+"""Of a fit; where one of them is, there was an earlier run."""
+
+MADE = (*RESULTS, "video-*.mp4", "reference.mp4", "comparison.mp4", "tensorboard/events.out.*")
+"""All that a fit may leave, but for its config.yaml, which every run writes."""
+
 COMMANDS = {"benchmark": benchmark, "plan": plan, "selftest": selftest, "test": score}
 """Commands that are not LightningCLI's; each takes its arguments and returns the exit status."""
 
@@ -67,14 +79,20 @@ class RunConfig(SaveConfigCallback):
     """Writes the whole configuration beside the results as config.yaml."""
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        path = Path(trainer.default_root_dir) / self.config_filename
-        self.parser.save(self.config, path, overwrite=self.overwrite, multifile=self.multifile)
+        with whole(Path(trainer.default_root_dir) / self.config_filename) as path:
+            self.parser.save(self.config, path, overwrite=True, multifile=self.multifile)
 
 
 class MotionCLI(LightningCLI):
-    """LightningCLI with ditflow's callbacks always on and all output in one folder."""
+    """LightningCLI with ditflow's callbacks always on and all output in one folder.
 
-    def __init__(self, args: list[str]):
+    Args:
+        args: the command line, by full names.
+        held: what is let go of when the command ends, such as the output folder.
+    """
+
+    def __init__(self, args: list[str], held: ExitStack):
+        self.held = held
         super().__init__(
             MotionTransfer,
             MotionDataModule,
@@ -101,6 +119,12 @@ class MotionCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_lightning_class_args(KVInjection, "kv_injection")
         parser.add_lightning_class_args(MediaLogger, "media_logger")
+        parser.add_argument(
+            "--overwrite",
+            type=bool,
+            default=False,
+            help="Replace what an earlier run left in the output folder.",
+        )
         names = ", ".join(f"{short} ({full})" for short, full in SHORT.items())
         parser.epilog = f"Short options: {names}."
 
@@ -110,8 +134,9 @@ class MotionCLI(LightningCLI):
         config = self.config[self.config.subcommand]
         self.resumed = None
         if config.ckpt_path is not None:
-            config.ckpt_path = str(checkpoint_path(config.ckpt_path))
-            self.resumed = read_run(Path(config.ckpt_path))
+            path = checkpoint_path(config.ckpt_path)
+            config.ckpt_path = None if path is None else str(path)
+            self.resumed = None if path is None else read_run(path)
 
     def before_instantiate_classes(self) -> None:
         """Refuse what needs no backbone to be refused."""
@@ -119,6 +144,14 @@ class MotionCLI(LightningCLI):
         video = config.data.video
         if self.subcommand == "fit" and video is not None and not Path(video).exists():
             raise DitflowError(f"video={video} does not exist; give a video file or a folder.")
+        root = Path(config.trainer.default_root_dir)
+        if self.subcommand == "fit" and not config.overwrite and not self._goes_on_in(root):
+            refuse_results(root, RESULTS)
+
+    def _goes_on_in(self, root: Path) -> bool:
+        """Whether a checkpoint of this output folder is gone on from."""
+        path = self.config[self.subcommand].ckpt_path
+        return path is not None and root.resolve() in Path(path).resolve().parents
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         config = self._get(self.config_init, "trainer")
@@ -129,8 +162,11 @@ class MotionCLI(LightningCLI):
             kwargs["accelerator"] = "cpu"
         if self.model.device.type == "cuda" and config["devices"] == 1:
             kwargs["devices"] = [self.model.device.index or 0]
+        given = config["plugins"] or []
+        plugins = given if isinstance(given, list) else [given]
+        kwargs["plugins"] = [*plugins, WholeCheckpoints()]
         self.writer = VideoWriter()
-        callbacks = [EmbeddingCheckpoint(), self.writer, GuidedProgressBar()]
+        callbacks = [EmbeddingCheckpoint(), self.writer, GuidedProgressBar(), StopNotice()]
         if self.subcommand == "fit" and config["logger"] is not False:
             callbacks.append(LearningRateMonitor())
         if config["enable_checkpointing"] is not False:
@@ -148,8 +184,17 @@ class MotionCLI(LightningCLI):
         if self.resumed is not None:
             used = injection if injection.enabled else None
             check_same_run(self.resumed, run_of(self.model, self.datamodule, used))
-        make_output(Path(self.trainer.default_root_dir))
+        root = self._claim_output()
+        if self.config[self.subcommand].overwrite and not self._goes_on_in(root):
+            remove_results(root, MADE)
         self._print_plan(injection)
+
+    def _claim_output(self) -> Path:
+        """Hold the output folder until the command ends; the first process does so for all."""
+        root = Path(self.trainer.default_root_dir)
+        if self.trainer.is_global_zero:
+            self.held.enter_context(claim(root))
+        return root
 
     def _print_plan(self, injection: KVInjection) -> None:
         frames = self.datamodule.frames
@@ -161,8 +206,21 @@ class MotionCLI(LightningCLI):
 
     def before_predict(self) -> None:
         self.datamodule.load_motion(self.model)
-        self._get(self.config_init, "kv_injection").check(self.model.backbone)
-        make_output(Path(self.trainer.default_root_dir))
+        injection = self._get(self.config_init, "kv_injection")
+        injection.check(self.model.backbone)
+        root, data = self._claim_output(), self.datamodule
+        used = injection if injection.enabled else None
+        self.predictions = Predictions(root, self.model, data, used)
+        if not self.config[self.subcommand].overwrite:
+            data.finished = self.predictions.finished()
+        missing = len(self.predictions.items) - len(data.finished)
+        if data.finished:
+            print(f"{len(data.finished)} videos are there already, {missing} are missing.")
+        if 0 < missing < self.trainer.world_size:
+            raise DitflowError(
+                f"trainer.devices: {self.trainer.world_size} processes for {missing} videos to "
+                f"make; use at most {missing}."
+            )
 
     def after_fit(self) -> None:
         root = Path(self.trainer.default_root_dir)
@@ -170,7 +228,10 @@ class MotionCLI(LightningCLI):
         self._report([*self.writer.paths, *(root / name for name in names)])
 
     def after_predict(self) -> None:
-        self._report(self.writer.paths)
+        comparison = Path(self.trainer.default_root_dir) / "comparison.mp4"
+        if not self.writer.paths and self.trainer.is_global_zero and not comparison.exists():
+            self.writer.compare(self.model, self.datamodule, self.predictions)
+        self._report([*self.predictions.paths(), comparison])
 
     def _report(self, paths: Sequence[Path]) -> None:
         print(f"Wrote to {self.trainer.default_root_dir}:")
@@ -181,26 +242,45 @@ class MotionCLI(LightningCLI):
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run a command; 0 if it did what was asked, 1 if some of it failed (benchmark, selftest), 2 if
-    the input was wrong, in one line."""
+    the input was wrong, in one line, 130 if it was stopped by Ctrl-C or SIGTERM."""
     args = list(sys.argv[1:] if args is None else args)
     _quieten()
     try:
-        if not args or args[0] in ("-h", "--help"):
-            print(USAGE, end="")
-        elif args[0] == "--version":
-            print(f"ditflow {__version__}")
-        elif args[0] == "inspect":
-            print(inspect(args[1:]))
-        elif args[0] in MotionCLI.subcommands():
-            MotionCLI(expand(args))
-        elif args[0] in COMMANDS:
-            return COMMANDS[args[0]](args[1:])
-        else:
-            known = ", ".join([*MotionCLI.subcommands(), "inspect", *COMMANDS])
-            raise DitflowError(f"command {args[0]!r} is unknown; use one of {known}.")
+        with ExitStack() as held, sigterm_as_interrupt():
+            return _run(args, held)
     except DitflowError as error:
         print(f"ditflow: error: {error}", file=sys.stderr)
         return 2
+    except torch.OutOfMemoryError as error:
+        said = str(error).partition(". ")[0]
+        print(
+            f"ditflow: error: {said}; see what makes it fit with: ditflow plan --config PRESET",
+            file=sys.stderr,
+        )
+        return 1
+    except KeyboardInterrupt:
+        print("ditflow: stopped.", file=sys.stderr)
+        return 130
+    except SystemExit as ended:
+        if isinstance(ended.__context__, KeyboardInterrupt):  # Lightning has shut down for it
+            return 130
+        raise
+
+
+def _run(args: list[str], held: ExitStack) -> int:
+    if not args or args[0] in ("-h", "--help"):
+        print(USAGE, end="")
+    elif args[0] == "--version":
+        print(f"ditflow {__version__}")
+    elif args[0] == "inspect":
+        print(inspect(args[1:]))
+    elif args[0] in MotionCLI.subcommands():
+        MotionCLI(expand(args), held)
+    elif args[0] in COMMANDS:
+        return COMMANDS[args[0]](args[1:])
+    else:
+        known = ", ".join([*MotionCLI.subcommands(), "inspect", *COMMANDS])
+        raise DitflowError(f"command {args[0]!r} is unknown; use one of {known}.")
     return 0
 
 
@@ -218,6 +298,7 @@ def _quieten() -> None:
         ".*isinstance\\(treespec, LeafSpec\\).*",
         ".*instantiate_classes.*",
         ".*infer the batch indices.*",
+        ".*across ranks is zero.*",
         ".*`training_step` returned `None`.*",
         ".*lr_scheduler.step.*before.*optimizer.step.*",
     ):

@@ -99,6 +99,8 @@ class MotionDataModule(LightningDataModule):
         self.frames: torch.Tensor | None = None
         self._fitted: tuple[int, int, int, int] | None = None
         self.motion: MotionEmbedding | None = None
+        self.finished: set[SampleItem] = set()
+        """Of a predict: what is there already, and is not made again."""
         self.reference: torch.Tensor | None = None
 
     @property
@@ -148,9 +150,15 @@ class MotionDataModule(LightningDataModule):
         return DataLoader(items, batch_size=None)
 
     def predict_dataloader(self) -> DataLoader:
+        missing = [item for item in self.items() if item not in self.finished]
+        return DataLoader(missing, batch_size=None)
+
+    def items(self) -> list[SampleItem]:
+        """The videos of a predict, each once."""
         seeds = self.seeds or [self.motion.header.seed]
-        items = [SampleItem(prompt, seed) for prompt in self.prompts for seed in seeds]
-        return DataLoader(items, batch_size=None)
+        return list(
+            dict.fromkeys(SampleItem(prompt, seed) for prompt in self.prompts for seed in seeds)
+        )
 
     def reference_name(self) -> tuple[str, str]:
         """File name and SHA-256 of the reference, for the embedding's header."""

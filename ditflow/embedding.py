@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from diffusers import CogVideoXPipeline
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from ditflow.backbones.base import Positions
-from ditflow.errors import DitflowError, reason_of
+from ditflow.errors import DitflowError
 from ditflow.files import whole
 from ditflow.targets import initial_parameter, positions_of
 
@@ -147,11 +147,10 @@ class MotionEmbedding:
         tensors = {
             name: tensor.detach().cpu().contiguous() for name, tensor in self.tensors.items()
         }
+        metadata = {"ditflow": json.dumps(asdict(self.header))}
         with whole(Path(path)) as partial:
-            try:
-                save_file(tensors, partial, metadata={"ditflow": json.dumps(asdict(self.header))})
-            except SafetensorError as error:
-                raise OSError(reason_of(error)) from error
+            # As bytes: a file that safetensors writes itself is readable by its owner only.
+            partial.write_bytes(save(tensors, metadata))
 
     @classmethod
     def load(cls, path: Path | str) -> "MotionEmbedding":

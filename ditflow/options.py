@@ -49,8 +49,9 @@ DEFAULT_PRESET = "sprites-rope"
 def expand(args: Sequence[str]) -> list[str]:
     """Rewrite a command line: short names, lists, preset names, and what an embedding says.
 
-    A fit whose configurations name no backbone gets the default preset below them; a predict
-    starts from the arguments of the fit that its embedding carries.
+    A fit whose configurations name no backbone gets the default preset below them, and one that is
+    resumed goes on in its folder; a predict starts from the arguments of the fit that its embedding
+    carries.
     """
     if not args or args[0] not in ("fit", "predict"):
         return list(args)
@@ -64,7 +65,12 @@ def expand(args: Sequence[str]) -> list[str]:
             header = read_header(embedding)
             fitted = {"model": header.model, "kv_injection": header.injection}
             expanded = ["--config", json.dumps(fitted, ensure_ascii=False), *expanded]
-    elif not any(_names_backbone(config) for config in _values(expanded, "--config", "-c")):
+        return [subcommand, *expanded]
+    resumed = _value(expanded, "--ckpt_path")
+    if resumed is not None and Path(resumed).is_dir():  # by default it goes on where it was
+        folder = {"trainer": {"default_root_dir": resumed}}
+        expanded = ["--config", json.dumps(folder), *expanded]
+    if not any(_names_backbone(config) for config in _values(expanded, "--config", "-c")):
         expanded = ["--config", str(preset_path(DEFAULT_PRESET)), *expanded]
     return [subcommand, *expanded]
 

@@ -1,5 +1,6 @@
 """Whether a checkpoint can be gone on from, found before anything is computed or written."""
 
+import logging
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,24 +11,31 @@ import torch
 from ditflow.errors import DitflowError
 from ditflow.hashing import hash_of_tensors
 
+log = logging.getLogger(__name__)
+
 if TYPE_CHECKING:
     from ditflow.data import MotionDataModule
     from ditflow.guided_sampling import Injection
     from ditflow.module import MotionTransfer
 
 
-def checkpoint_path(given: str | Path) -> Path:
-    """The checkpoint itself, also when a run's folder is given.
+def checkpoint_path(given: str | Path) -> Path | None:
+    """The checkpoint itself, also when a run's folder is given; None if that run was stopped before
+    it had any, so that there is nothing to go on from.
 
     Raises:
-        DitflowError: there is none.
+        DitflowError: neither is there.
     """
     path = Path(given)
-    path = path / "checkpoints" / "last.ckpt" if path.is_dir() else path
+    if path.is_dir():
+        path = path / "checkpoints" / "last.ckpt"
+        if not path.exists():
+            log.info("No guided step was finished in %s: beginning anew.", given)
+            return None
     if not path.is_file():
         raise DitflowError(
-            f"resume={given}: {path} does not exist; give the folder of a run that was stopped, or "
-            "leave --resume out to begin anew."
+            f"resume={given} does not exist; give the folder of a run that was stopped, or leave "
+            "--resume out to begin anew."
         )
     return path
 

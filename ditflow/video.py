@@ -174,7 +174,7 @@ def fit_size(video: np.ndarray, height: int, width: int) -> torch.Tensor:
     Returns:
         [T, 3, height, width], float32 in [0, 1].
     """
-    frames = torch.from_numpy(np.ascontiguousarray(video)).permute(0, 3, 1, 2).float() / 255
+    frames = as_tensor(video)
     own_height, own_width = frames.shape[-2:]
     if (own_height, own_width) == (height, width):
         return frames
@@ -191,6 +191,11 @@ def fit_size(video: np.ndarray, height: int, width: int) -> torch.Tensor:
     return frames[..., top : top + height, left : left + width].clamp(0, 1)
 
 
+def as_tensor(video: np.ndarray) -> torch.Tensor:
+    """Frames [T, height, width, 3], uint8, as [T, 3, height, width], float32 in [0, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(video)).permute(0, 3, 1, 2).float() / 255
+
+
 def side_by_side(videos: Sequence[torch.Tensor], gap: int = 4) -> torch.Tensor:
     """Videos [T, 3, height, width] in a row, cut to the shortest, scaled to the first's height."""
     length = min(len(video) for video in videos)
@@ -205,6 +210,18 @@ def side_by_side(videos: Sequence[torch.Tensor], gap: int = 4) -> torch.Tensor:
             columns.append(torch.ones(length, 3, height, gap))
         columns.append(video)
     return torch.cat(columns, dim=-1)
+
+
+def grid(videos: Sequence[torch.Tensor], columns: int = 5, gap: int = 4) -> torch.Tensor:
+    """Videos [T, 3, height, width] in rows of so many, cut to the shortest."""
+    length = min(len(video) for video in videos)
+    rows = [
+        side_by_side([video[:length] for video in videos[first : first + columns]], gap)
+        for first in range(0, len(videos), columns)
+    ]
+    width = max(row.shape[-1] for row in rows)
+    rows = [F.pad(row, (0, width - row.shape[-1], 0, gap), value=1.0) for row in rows]
+    return torch.cat(rows, dim=-2)[..., :-gap, :]
 
 
 def write_video(video: torch.Tensor, path: Path, fps: float = 8) -> None:

@@ -15,9 +15,9 @@ import yaml
 from safetensors.torch import save_file
 
 from ditflow import MotionEmbedding
-from ditflow.callbacks.video_writer import slug
 from ditflow.cli import main
 from ditflow.options import SHORT, expand, preset_path, shipped
+from ditflow.predictions import slug
 from ditflow.video import read_video
 from tests.test_video import write_audio
 

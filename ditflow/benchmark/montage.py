@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from ditflow.pictures import labelled_sheet
-from ditflow.video import FrameRange, read_video
+from ditflow.video import FrameRange, as_tensor, read_video
 
 
 def write_montages(records: Sequence[dict[str, Any]], folder: Path, videos: int = 4) -> list[Path]:
@@ -47,4 +47,4 @@ def write_montages(records: Sequence[dict[str, Any]], folder: Path, videos: int 
 
 
 def _frames(path: Path) -> torch.Tensor:
-    return torch.from_numpy(read_video(path, FrameRange())).permute(0, 3, 1, 2) / 255
+    return as_tensor(read_video(path, FrameRange()))

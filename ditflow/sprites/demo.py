@@ -17,7 +17,7 @@ from ditflow.pictures import labelled_sheet
 from ditflow.sprites.evaluate import preset
 from ditflow.sprites.render import render
 from ditflow.sprites.world import FPS, NUM_FRAMES, Clip
-from ditflow.video import FrameRange, read_video, side_by_side, write_video
+from ditflow.video import FrameRange, as_tensor, read_video, side_by_side, write_video
 
 PROMPT = "a blue square on a white background"
 OTHER_PROMPTS = ("a red ring on a black background", "a green diamond on a brown background")
@@ -38,6 +38,7 @@ def demo(output: Path = Path("demo"), backbone: str = "sprites-rope", seed: int 
     reference = output / "reference.mp4"
     write_video(render([reference_clip()])[0], reference, FPS)
     common = ["--config", backbone, "--video", str(reference), "--seed", str(seed)]
+    common += ["--overwrite", "true"]
     _command("fit", *common, "--prompt", PROMPT, "--output", str(output / "latents"))
     _command(
         *("fit", *common, "--prompts", PROMPT, *OTHER_PROMPTS),
@@ -47,7 +48,7 @@ def demo(output: Path = Path("demo"), backbone: str = "sprites-rope", seed: int 
     embedding = output / "positions" / "motion.safetensors"
     _command(
         *("predict", "--embedding", str(embedding), "--prompts", *NEW_PROMPTS),
-        *("--output", str(output / "reused")),
+        *("--output", str(output / "reused"), "--overwrite", "true"),
     )
     _command("inspect", str(embedding))
     write_video(unguided(backbone, seed), output / "unguided.mp4", FPS)
@@ -59,10 +60,7 @@ def demo(output: Path = Path("demo"), backbone: str = "sprites-rope", seed: int 
     }
     for index, path in enumerate(sorted((output / "reused").glob("*-seed*.mp4"))):
         videos[f"predict {index + 1}"] = path
-    frames = [
-        torch.from_numpy(read_video(path, FrameRange())).permute(0, 3, 1, 2) / 255
-        for path in videos.values()
-    ]
+    frames = [as_tensor(read_video(path, FrameRange())) for path in videos.values()]
     labelled_sheet(frames, list(videos)).save(output / "demo.png")
     write_video(side_by_side([enlarge(video) for video in frames]), output / "demo.gif", FPS)
     print(f"\nReference, unguided, and guided videos side by side, in {_minutes(started)}:")

@@ -1,0 +1,109 @@
+"""What a predict has made, so that the same command makes only what is missing."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ditflow.data import MotionDataModule, SampleItem
+from ditflow.errors import DitflowError
+from ditflow.files import write_text
+from ditflow.hashing import hash_of, hash_of_tensors
+
+if TYPE_CHECKING:
+    from ditflow.guided_sampling import GuidedSampling, Injection
+
+
+class Predictions:
+    """A predict's videos in a folder, `<prompt>-seed<seed>.mp4`, and beside each what it was made
+    with, `<prompt>-seed<seed>.json`, written when the video is whole.
+
+    Args:
+        folder: of the output.
+        module: that samples.
+        data: with the embedding loaded.
+        injection: of keys and values, if it is on.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        module: "GuidedSampling",
+        data: MotionDataModule,
+        injection: "Injection | None",
+    ):
+        self.items = data.items()
+        self._paths = paths_of(folder, self.items)
+        motion = data.motion
+        contents = [asdict(motion.header), hash_of_tensors(*motion.tensors.values())]
+        self._made_with = {
+            "embedding": hash_of(contents),
+            "backbone": module.backbone.fingerprint(),
+            "sampling": asdict(module.sampler_options),
+            "kv_injection": injection.arguments() if injection else {"enabled": False},
+            "fps": data.fps,
+        }
+
+    def path(self, item: SampleItem) -> Path:
+        """Of a video."""
+        return self._paths[item]
+
+    def paths(self) -> list[Path]:
+        """Of all videos."""
+        return list(self._paths.values())
+
+    def file(self, item: SampleItem) -> None:
+        """Note that a video has been written."""
+        text = json.dumps(self._record(item), indent=1, ensure_ascii=False)
+        write_text(self.path(item).with_suffix(".json"), text)
+
+    def finished(self) -> set[SampleItem]:
+        """The items whose videos are there.
+
+        Raises:
+            DitflowError: a video of the same name was made with something else.
+        """
+        return {item for item in self.items if self._is_finished(item)}
+
+    def _is_finished(self, item: SampleItem) -> bool:
+        path = self.path(item)
+        try:
+            record = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return False
+        if not path.exists():
+            return False
+        own = self._record(item)
+        if record == own:
+            return True
+        known = record if isinstance(record, dict) else {}
+        different = next(name for name in [*own, "format"] if known.get(name) != own.get(name))
+        raise DitflowError(
+            f"output: {path} was made with another {different}; replace it by --overwrite true, "
+            "or give another folder."
+        )
+
+    def _record(self, item: SampleItem) -> dict[str, Any]:
+        return {"prompt": item.prompt, "seed": item.seed, **self._made_with}
+
+
+def paths_of(folder: Path, items: Sequence[SampleItem]) -> dict[SampleItem, Path]:
+    """A video's path for each item; prompts that shorten to the same words are numbered."""
+    paths: dict[SampleItem, Path] = {}
+    for item in items:
+        name = f"{slug(item.prompt)}-seed{item.seed}"
+        taken = {path.stem for path in paths.values()}
+        number = 1
+        while name in taken and item not in paths:
+            number += 1
+            name = f"{slug(item.prompt)}-{number}-seed{item.seed}"
+        paths.setdefault(item, folder / f"{name}.mp4")
+    return paths
+
+
+def slug(prompt: str, length: int = 60) -> str:
+    """A prompt as part of a file name: lower-case words joined by hyphens."""
+    words = re.sub(r"[^\w]+", "-", prompt.lower()).strip("-")
+    return words[:length].rstrip("-") or "prompt"
