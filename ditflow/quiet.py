@@ -7,11 +7,13 @@ import torch
 from lightning import Callback, Trainer
 
 
-def quiet_trainer(folder: Path | str, callbacks: Sequence[Callback]) -> Trainer:
-    """A Trainer on one device whose only output is its callbacks', in `folder`."""
+def quiet_trainer(
+    folder: Path | str, callbacks: Sequence[Callback], device: torch.device
+) -> Trainer:
+    """A Trainer on the backbone's device whose only output is its callbacks', in `folder`."""
     return Trainer(
-        accelerator="auto" if torch.cuda.is_available() else "cpu",
-        devices=1,
+        accelerator=device.type,
+        devices=1 if device.type == "cpu" else [device.index or 0],
         max_epochs=-1,
         logger=False,
         enable_checkpointing=False,

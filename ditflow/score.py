@@ -90,7 +90,7 @@ def _made(given: Any) -> Iterator[tuple[str, torch.Tensor, str]]:
     make_output(given.output)
     writer = VideoWriter()
     callbacks = [KVInjection(**settings.injection), writer]
-    videos = quiet_trainer(given.output, callbacks).predict(module, data)
+    videos = quiet_trainer(given.output, callbacks, module.device).predict(module, data)
     items = data.predict_dataloader().dataset
     for path, video, item in zip(writer.paths, videos, items, strict=False):
         yield path.name, video, item.prompt

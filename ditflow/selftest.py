@@ -100,7 +100,9 @@ def moved(
         module = settings.module(
             backbone, target=target, seed=seed, objective=AttentionMotionFlow()
         )
-        quiet_trainer(folder, [KVInjection(**settings.injection)]).fit(module, data)
+        quiet_trainer(folder, [KVInjection(**settings.injection)], backbone.device).fit(
+            module, data
+        )
     video = module.videos[0]
     if output is not None:
         write_video(video, output / f"{target}-{name}.mp4")

@@ -102,7 +102,7 @@ def test_a_second_fit_encodes_nothing_and_is_the_same(rope, reference_video, cac
         )
         module.progress = False
         data = MotionDataModule(video=reference_video, prompts=["a red circle"], **options)
-        quiet_trainer(str(tmp_path), [KVInjection()]).fit(module, data)
+        quiet_trainer(str(tmp_path), [KVInjection()], rope.device).fit(module, data)
         return module.videos[0]
 
     with pytest.MonkeyPatch.context() as patch:

@@ -33,7 +33,7 @@ def fit(backbone, folder, video, injection, **options):
     module = MotionTransfer(backbone, **FOUR | {"learning_rates": rates} | options)
     module.progress = False
     data = MotionDataModule(video=video, prompts=["a red circle on a gray background"])
-    quiet_trainer(str(folder), [injection]).fit(module, data)
+    quiet_trainer(str(folder), [injection], backbone.device).fit(module, data)
     return module.videos[0]
 
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import fields
 from pathlib import Path
 
@@ -17,8 +18,11 @@ from ditflow.benchmark.events import write_events
 from ditflow.benchmark.jobs import read_results, share
 from ditflow.benchmark.manifest import Manifest
 from ditflow.benchmark.montage import write_montages
+from ditflow.benchmark.processes import run_processes
 from ditflow.benchmark.runner import Runner
 from ditflow.benchmark.tables import write_tables
+from ditflow.claim import claim
+from ditflow.errors import DitflowError
 from ditflow.options import manifest_path, resolve_configs
 from ditflow.parsing import CommandParser
 from ditflow.scoring import Scorer
@@ -29,48 +33,104 @@ log = logging.getLogger(__name__)
 def benchmark(args: Sequence[str]) -> int:
     """Run a manifest, or what of it is not done yet.
 
-    Several processes, started by torchrun or SLURM, share the jobs: each takes every n-th, and
-    each writes the tables of all that is there when it has finished.
+    Several processes share the jobs, each takes every n-th: those of --processes on this machine,
+    of torchrun or of SLURM, or of --share wherever they are.
 
     Returns:
-        0 if every job of this process has its results, 1 if one failed.
+        0 if every job has its results, 1 if one failed.
     """
     parser = CommandParser(prog="ditflow benchmark", description=benchmark.__doc__)
     parser.add_argument("-c", "--config", action="config", help="Manifest: a name or a file.")
     parser.add_argument("--output", type=Path, required=True, help="Folder of all that is made.")
+    parser.add_argument("--processes", type=int, default=1, help="So many on this machine.")
+    parser.add_argument("--share", type=str, help="Do part of the jobs: 2/3 is the second third.")
     parser.add_class_arguments(Manifest, instantiate=False)
     paths = resolve_configs(args, manifest_path)
     parsed = parser.instantiate(parser.parse_args(paths))
     manifest = Manifest(**{field.name: parsed[field.name] for field in fields(Manifest)})
     configs = [token for token in paths if token.endswith((".yaml", ".yml"))]
     name = Path(configs[-1]).stem if configs else "benchmark"
-    return run(manifest, parsed.output, name)
+    if parsed.processes == 1:
+        return run(manifest, parsed.output, name, _share(parsed.share))
+    if parsed.processes < 1 or parsed.share is not None:
+        raise DitflowError(f"processes={parsed.processes} must be at least 1, and without --share.")
+    jobs = manifest.jobs(parsed.output)  # anything wrong is found once
+    with claim(parsed.output):
+        statuses = run_processes(_without(paths, "--processes"), parsed.processes)
+        report(parsed.output, name)
+    scorer = _scorer(manifest)
+    missing = sum(not job.is_finished(parsed.output, scorer.names()) for job in jobs)
+    if missing:
+        print(f"{missing} of {len(jobs)} jobs have no result; run the same command again for them.")
+    return 1 if missing or any(statuses) else 0
 
 
-def run(manifest: Manifest, folder: Path, name: str) -> int:
-    """Run a manifest's jobs of this process, then write tables and montages."""
+def run(manifest: Manifest, folder: Path, name: str, part: tuple[int, int] | None = None) -> int:
+    """Run a manifest's jobs of this process, then write tables and montages.
+
+    Args:
+        manifest: what to run.
+        folder: of the output.
+        name: of the manifest, for titles.
+        part: rank and number of processes; by default as this process was started.
+
+    Returns:
+        0 if every job of this process has its results, 1 if one failed.
+    """
     jobs = manifest.jobs(folder)
     environment = _environment()
-    rank, ranks = environment.global_rank(), environment.world_size()
+    rank, ranks = part or (environment.global_rank(), environment.world_size())
     own = share(jobs, rank, ranks)
-    scorer = Scorer(manifest.tracker, manifest.clip, manifest.grid)
-    runner = Runner(folder, manifest.references, scorer)
+    runner = Runner(folder, manifest.references, _scorer(manifest))
     failed = 0
-    for job in tqdm(own, desc=f"Rank {rank} of {ranks}" if ranks > 1 else "Jobs", unit="job"):
-        error = runner.run(job)
-        if error is not None:
-            failed += 1
-            log.error("%s failed: %s", job, error)
-    records = read_results(folder)
-    tables, montages = write_tables(records, folder, name), write_montages(records, folder)
-    events = write_events(tables[0].read_text(encoding="utf-8"), montages, folder, name)
-    written = [*tables, *montages, events]
-    print(f"Wrote to {folder}:")
-    for path in written:
-        print(f"  {path}")
+    with claim(folder) if part is None and rank == 0 else nullcontext():
+        for job in tqdm(own, desc=f"Rank {rank} of {ranks}" if ranks > 1 else "Jobs", unit="job"):
+            error = runner.run(job)
+            if error is not None:
+                failed += 1
+                log.error("%s failed: %s", job, error)
+        report(folder, name)
     if failed:
         print(f"{failed} of {len(own)} jobs failed; run the same command again to retry them.")
     return 1 if failed else 0
+
+
+def report(folder: Path, name: str) -> None:
+    """Write tables and montages of all that is there."""
+    records = read_results(folder)
+    tables, montages = write_tables(records, folder, name), write_montages(records, folder)
+    events = write_events(tables[0].read_text(encoding="utf-8"), montages, folder, name)
+    print(f"Wrote to {folder}:")
+    for path in [*tables, *montages, events]:
+        print(f"  {path}")
+
+
+def _scorer(manifest: Manifest) -> Scorer:
+    return Scorer(manifest.tracker, manifest.clip, manifest.grid)
+
+
+def _share(text: str | None) -> tuple[int, int] | None:
+    """Rank, from 0, and number of processes of `2/3`."""
+    if text is None:
+        return None
+    first, _, second = text.partition("/")
+    if not (first.isdecimal() and second.isdecimal() and 1 <= int(first) <= int(second)):
+        raise DitflowError(f"share={text} must be a part such as 1/3, 2/3 or 3/3.")
+    return int(first) - 1, int(second)
+
+
+def _without(args: Sequence[str], option: str) -> list[str]:
+    """Arguments without an option and its value."""
+    kept: list[str] = []
+    skipped = False
+    for token in args:
+        if skipped:
+            skipped = False
+        elif token == option:
+            skipped = True
+        elif not token.startswith(f"{option}="):
+            kept.append(token)
+    return kept
 
 
 def _environment() -> ClusterEnvironment:

@@ -39,6 +39,11 @@ class Job:
         for category in (self.category, *self.reused):
             yield Result(self, category)
 
+    def is_finished(self, folder: Path, measured: dict[str, Any]) -> bool:
+        """Whether all of its results are there."""
+        results = self.results()
+        return all(is_finished(result.path(folder), result.key(measured)) for result in results)
+
     def __str__(self) -> str:
         return f"{self.backbone}, {self.method}, {self.reference.name}, {self.category}"
 

@@ -75,7 +75,7 @@ class Runner:
             module = self._module(job, backbone)
             with peak_memory(backbone.device) as peak:
                 started = time.monotonic()
-                self._trainer(job, folder).fit(module, data)
+                self._trainer(job, folder, backbone.device).fit(module, data)
                 seconds = time.monotonic() - started
             for result in wanted:
                 if not result.is_reused:
@@ -88,7 +88,7 @@ class Runner:
                 module = self._module(job, backbone)
                 with peak_memory(backbone.device) as peak:
                     started = time.monotonic()
-                    video = self._trainer(job, folder).predict(module, again)[0]
+                    video = self._trainer(job, folder, backbone.device).predict(module, again)[0]
                     cost = {"seconds": time.monotonic() - started, "peak_mib": peak.mib}
                 yield result, (video, data.frames), cost
 
@@ -97,11 +97,11 @@ class Runner:
         module.progress = False
         return module
 
-    def _trainer(self, job: Job, folder: str) -> Trainer:
+    def _trainer(self, job: Job, folder: str, device: torch.device) -> Trainer:
         callbacks = [KVInjection(**job.settings.injection)]
         if job.reused:
             callbacks.append(EmbeddingCheckpoint())
-        return quiet_trainer(folder, callbacks)
+        return quiet_trainer(folder, callbacks, device)
 
     def _file(
         self,

@@ -70,7 +70,7 @@ def demo(output: Path = Path("demo"), backbone: str = "sprites-rope", seed: int 
 def reference_clip() -> Clip:
     """A red circle that comes down from the left and goes up again on the right."""
     times = [t / (NUM_FRAMES - 1) for t in range(NUM_FRAMES)]
-    path = tuple((0.22 + 0.56 * t, 0.30 + 1.6 * t * (1 - t)) for t in times)
+    path = tuple((0.30 + 0.40 * t, 0.38 + 0.9 * t * (1 - t)) for t in times)
     return Clip("circle", "red", "gray", 0.19, path, texture_seed=7)
 
 

@@ -160,14 +160,14 @@ def run(
                 chosen["parameterization"] = method
             data = MotionDataModule(video=video, prompts=[case.prompt])
             module = MotionTransfer(loaded, **settings | chosen)
-            trainer(folder, injection).fit(module, data)
+            trainer(folder, injection, module).fit(module, data)
             yield method, (module.videos[0], case.prompt, time.monotonic() - started)
             started = time.monotonic()
             data = MotionDataModule(
                 prompts=[case.other], embedding=Path(folder) / "motion.safetensors"
             )
             again = MotionTransfer(loaded, **settings | chosen)
-            made = trainer(folder, injection).predict(again, data)[0]
+            made = trainer(folder, injection, again).predict(again, data)[0]
             yield f"{method}, reused", (made, case.other, time.monotonic() - started)
 
 
@@ -207,8 +207,8 @@ def preset(backbone: str) -> dict[str, Any]:
     return read_settings(backbone).model
 
 
-def trainer(folder: str, injection: KVInjection) -> Trainer:
-    return quiet_trainer(folder, [EmbeddingCheckpoint(), injection])
+def trainer(folder: str, injection: KVInjection, module: MotionTransfer) -> Trainer:
+    return quiet_trainer(folder, [EmbeddingCheckpoint(), injection], module.device)
 
 
 def _report(result: dict[str, Any], output: Path | None) -> None:
