@@ -2,7 +2,7 @@
 
 import logging
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,12 +95,22 @@ def check_same_run(saved: Mapping[str, Any], own: Mapping[str, Any]) -> None:
     Raises:
         DitflowError: names the first setting that differs, and both values.
     """
-    for name, value in own.items():
-        if saved.get(name) != value:
+    flat = dict(_flat(saved))
+    for name, value in _flat(own):
+        if flat.get(name) != value:
             raise DitflowError(
-                f"resume: the checkpoint was made with {name}={_short(saved.get(name))}, this run "
+                f"resume: the checkpoint was made with {name}={_short(flat.get(name))}, this run "
                 f"has {_short(value)}; give what the first run was given, or leave --resume out."
             )
+
+
+def _flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value with its name, `outer.inner` where mappings are nested."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", value
 
 
 def _short(value: Any, length: int = 80) -> str:

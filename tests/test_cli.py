@@ -15,6 +15,7 @@ import yaml
 from safetensors.torch import save_file
 
 from ditflow import MotionEmbedding
+from ditflow.claim import claim
 from ditflow.cli import main
 from ditflow.options import SHORT, expand, preset_path, shipped
 from ditflow.predictions import slug
@@ -100,6 +101,54 @@ def test_predict_names_a_file_a_prompt_and_seed(fitted, tmp_path, capsys):
     ]
     out = capsys.readouterr().out
     assert all(name in out for name in names)
+
+
+def test_predict_makes_only_what_is_missing(fitted, tmp_path, capsys):
+    out = tmp_path / "out"
+    given = ["predict", "--embedding", str(fitted / "motion.safetensors"), "--output", str(out)]
+    given += ["--prompts", "a pink cross", "a pink cross!", "a pink cross"]
+    assert main(given) == 0
+    first, second = out / "a-pink-cross-seed0.mp4", out / "a-pink-cross-2-seed0.mp4"
+    videos = {path: path.read_bytes() for path in (first, second)}
+    made = first.stat().st_mtime_ns
+    second.with_suffix(".json").unlink()  # as if it had been killed before it was filed
+    second.write_bytes(b"half")
+    (out / "comparison.mp4").unlink()
+    capsys.readouterr()
+    assert main(given) == 0
+    assert "1 videos are there already, 1 are missing" in capsys.readouterr().out
+    assert videos == {path: path.read_bytes() for path in (first, second)}
+    assert first.stat().st_mtime_ns == made
+    assert read_video(out / "comparison.mp4").shape == (25, 64, 64 * 3 + 4 * 2, 3)
+    (out / "comparison.mp4").unlink()
+    assert main(given) == 0  # nothing is missing but that
+    assert (out / "comparison.mp4").exists()
+    other = [*given, "--injection", "false"]
+    assert "made with another kv_injection" in fails(capsys, *other)
+    assert first.stat().st_mtime_ns == made
+    assert main([*other, "--overwrite", "true"]) == 0
+    assert json.loads(first.with_suffix(".json").read_text())["kv_injection"] == {"enabled": False}
+    assert "trainer.devices" in fails(
+        capsys, *given, "--overwrite", "true", "--trainer.devices", "3"
+    )
+
+
+def test_a_second_fit_in_the_same_folder_is_refused(fitted, reference_video, tmp_path, capsys):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "motion.safetensors").write_bytes((fitted / "motion.safetensors").read_bytes())
+    (out / "mine.txt").write_text("kept")
+    given = ["fit", "--video", str(reference_video), "--prompt", PROMPT, *QUICK]
+    given += ["--output", str(out)]
+    line = fails(capsys, *given)
+    assert "holds the results of an earlier run (motion.safetensors)" in line
+    assert "--overwrite" in line
+    assert {path.name for path in out.iterdir()} == {"motion.safetensors", "mine.txt"}
+    with claim(out):
+        assert "another run" in fails(capsys, *given, "--overwrite", "true")
+    assert main([*given, "--overwrite", "true"]) == 0
+    assert (out / "mine.txt").read_text() == "kept"
+    assert MotionEmbedding.load(out / "motion.safetensors").header.target == "latents"
 
 
 def test_inspect_shows_what_is_in_it(fitted, capsys):
@@ -365,6 +414,11 @@ def test_predict_injects_as_the_fit_did_and_takes_a_seed_and_a_rate(fitted, tmp_
         (["--model.optimization_steps", "2"], "optimization_steps=1"),
         (["--target", "latents"], "target=positions"),
         (["--steps", "8"], "guided_steps=2"),
+        (
+            ["--model.objective.init_args.temperature", "3"],
+            "objective.temperature=4.0, this run has 3",
+        ),
+        (["--injection", "false"], "kv_injection.enabled=True"),
     ],
 )
 def test_resume_takes_the_same_run_only(args, expected, fitted, reference_video, tmp_path, capsys):
