@@ -3,7 +3,7 @@
 from typing import Any
 
 from ditflow.backbones.base import Backbone
-from ditflow.embedding import EmbeddingHeader
+from ditflow.embedding_header import EmbeddingHeader
 from ditflow.errors import DitflowError
 from ditflow.hashing import hash_of
 

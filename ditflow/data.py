@@ -125,6 +125,10 @@ class MotionDataModule(LightningDataModule):
         motion = self.motion or MotionEmbedding.load(self.embedding)
         backbone = module.backbone
         check_fits(motion.header, backbone, backbone.scheduler, module.timesteps())
+        if motion.header.target == "positions":
+            shape = motion.header.latent_shape
+            stock, coordinates = backbone.positions(shape), backbone.coordinates(shape)
+            motion.positions_at_step(0, stock, coordinates, backbone.positions_at)
         self.motion = motion
         return motion
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from ditflow.embedding import MotionEmbedding
+from ditflow.embedding_header import shortened
 from ditflow.errors import DitflowError
 
 
@@ -42,4 +43,4 @@ def inspect(args: Sequence[str]) -> str:
     if "reference_latents" not in embedding.tensors:
         rows["reference_latents"] = "left out: predict runs with no KV injection"
     width = max(len(name) for name in rows)
-    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows.items())
+    return "\n".join(f"{name:<{width}}  {shortened(v, 2000)}" for name, v in rows.items())

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import yaml
 
-from ditflow.embedding import read_header
+from ditflow.embedding_header import read_header
 from ditflow.errors import DitflowError
+from ditflow.shipped import shipped
+from ditflow.trust import check_backbone_is_known
 
 SHORT = {
     "--video": "--data.video",
@@ -63,6 +65,9 @@ def expand(args: Sequence[str]) -> list[str]:
         embedding = _value(expanded, "--data.embedding")
         if embedding is not None:
             header = read_header(embedding)
+            configs = _values(expanded, "--config", "-c")
+            if not _backbone_given(expanded) and not any(map(_names_backbone, configs)):
+                check_backbone_is_known(header)
             fitted = {"model": header.model, "kv_injection": header.injection}
             expanded = ["--config", json.dumps(fitted, ensure_ascii=False), *expanded]
         return [subcommand, *expanded]
@@ -73,12 +78,6 @@ def expand(args: Sequence[str]) -> list[str]:
     if not any(_names_backbone(config) for config in _values(expanded, "--config", "-c")):
         expanded = ["--config", str(preset_path(DEFAULT_PRESET)), *expanded]
     return [subcommand, *expanded]
-
-
-def shipped(folder: str) -> Path:
-    """A folder of shipped files: inside an installed package, beside it in a checkout."""
-    inside = Path(__file__).parent / folder
-    return inside if inside.is_dir() else Path(__file__).parents[1] / folder
 
 
 def preset_path(name: str) -> Path:
@@ -137,6 +136,12 @@ def _rewrite(args: Sequence[str], short: Mapping[str, str]) -> list[str]:
             index += 1
         expanded.append(f"{full}={_as_list(full, values)}")
     return expanded
+
+
+def _backbone_given(args: list[str]) -> bool:
+    """Whether the command line itself says which backbone."""
+    names = ("--model.backbone", "--model.backbone.name", "--model.backbone.init_args.name")
+    return any(token.partition("=")[0] in names for token in args)
 
 
 def _as_list(name: str, values: list[str]) -> str:

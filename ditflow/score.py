@@ -19,6 +19,7 @@ from ditflow.parsing import CommandParser
 from ditflow.quiet import quiet_trainer
 from ditflow.scoring import HEADINGS, Scorer
 from ditflow.settings import read_settings
+from ditflow.trust import check_backbone_is_known
 from ditflow.video import FrameRange, fit_size, read_video
 
 
@@ -31,6 +32,7 @@ def score(args: Sequence[str]) -> int:
     parser = CommandParser(prog="ditflow test", description=score.__doc__)
     parser.add_argument("--video", type=Path, required=True, help="The reference.")
     parser.add_argument("--embedding", type=Path, help="motion.safetensors of a fit.")
+    parser.add_argument("--backbone", type=str, help="By default the one that was fitted on.")
     parser.add_argument("--videos", type=Path, nargs="+", help="Videos to score.")
     parser.add_argument("--prompts", "--prompt", type=str, nargs="+", default=[])
     parser.add_argument("--prompts-file", type=Path, help="More prompts, one a line.")
@@ -76,7 +78,13 @@ def _given(given: Any) -> Iterator[tuple[str, torch.Tensor, str]]:
 
 def _made(given: Any) -> Iterator[tuple[str, torch.Tensor, str]]:
     header = MotionEmbedding.load(given.embedding).header
-    settings = read_settings({"model": header.model, "kv_injection": header.injection})
+    fitted = {"model": header.model, "kv_injection": header.injection}
+    if given.backbone is None:
+        check_backbone_is_known(header)
+        settings = read_settings(fitted)
+    else:
+        backbone = {"init_args": {"name": given.backbone}}
+        settings = read_settings(fitted, {"model": {"backbone": backbone}})
     prompts = given.prompts
     if not prompts and given.prompts_file is None:
         prompts = list(header.prompts)

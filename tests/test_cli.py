@@ -17,8 +17,9 @@ from safetensors.torch import save_file
 from ditflow import MotionEmbedding
 from ditflow.claim import claim
 from ditflow.cli import main
-from ditflow.options import SHORT, expand, preset_path, shipped
+from ditflow.options import SHORT, expand, preset_path
 from ditflow.predictions import slug
+from ditflow.shipped import shipped
 from ditflow.video import read_video
 from tests.test_video import write_audio
 

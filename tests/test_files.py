@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ditflow import DitflowError, MotionEmbedding
-from ditflow.embedding import EmbeddingHeader
+from ditflow.embedding_header import EmbeddingHeader
 from ditflow.files import whole, write_text
 from ditflow.video import write_video
 

@@ -9,7 +9,8 @@ from lightning import Callback, Trainer
 
 import ditflow
 from ditflow.compatibility import scheduler_fingerprint
-from ditflow.embedding import LOADER, EmbeddingHeader, MotionEmbedding
+from ditflow.embedding import MotionEmbedding
+from ditflow.embedding_header import LOADER, EmbeddingHeader
 from ditflow.module import MotionTransfer
 from ditflow.targets import pack
 

@@ -16,8 +16,8 @@ from ditflow.benchmark.jobs import read_results, share
 from ditflow.benchmark.references import CATEGORIES
 from ditflow.benchmark.tables import comma_separated, markdown
 from ditflow.cli import main
-from ditflow.options import shipped
 from ditflow.settings import read_settings, stack
+from ditflow.shipped import shipped
 from ditflow.sprites.references import SpritesReferences, clip_and_prompts
 
 MANIFESTS = sorted(path.stem for path in (shipped("configs") / "benchmark").glob("*.yaml"))
