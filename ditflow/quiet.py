@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 from lightning import Callback, Trainer
+from lightning.fabric.plugins.environments import LightningEnvironment
 
 
 def quiet_trainer(
@@ -14,6 +15,8 @@ def quiet_trainer(
     return Trainer(
         accelerator=device.type,
         devices=1 if device.type == "cpu" else [device.index or 0],
+        # Alone, also where SLURM or torchrun started several: they share jobs, not a model.
+        plugins=[LightningEnvironment()],
         max_epochs=-1,
         logger=False,
         enable_checkpointing=False,

@@ -96,8 +96,11 @@ def load_backbone(
 
 
 def _default_device() -> str:
-    # Every process of several takes its own.
-    return f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
+    if not torch.cuda.is_available():
+        return "cpu"
+    # Every process of several takes its own; SLURM may have given each only that one to see.
+    rank = os.environ.get("LOCAL_RANK") or os.environ.get("SLURM_LOCALID") or 0
+    return f"cuda:{int(rank) % torch.cuda.device_count()}"
 
 
 def _check(

@@ -201,10 +201,21 @@ def test_a_job_that_fails_is_filed_and_the_rest_go_on(tmp_path, capsys):
     assert json.loads(next((tmp_path / "out").glob("results/*/broken/**/*.json")).read_text())
 
 
-def test_ranks_share_the_jobs(tmp_path, monkeypatch):
+TORCHRUN = {
+    **{"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "GROUP_RANK": "0"},
+    **{"TORCHELASTIC_RUN_ID": "x", "LOCAL_WORLD_SIZE": "2"},
+}
+SLURM = {
+    **{"SLURM_NTASKS": "2", "SLURM_PROCID": "1", "SLURM_LOCALID": "1", "SLURM_NODEID": "0"},
+    **{"SLURM_NTASKS_PER_NODE": "2", "SLURM_NNODES": "1", "SLURM_JOB_NAME": "bench"},
+    **{"SLURM_JOB_ID": "7", "SLURM_NODELIST": "host0"},
+}
+
+
+@pytest.mark.parametrize("environment", [TORCHRUN, SLURM], ids=["torchrun", "slurm"])
+def test_ranks_share_the_jobs(environment, tmp_path, monkeypatch):
     content = manifest(categories=["caption"], methods={"plain": manifest()["methods"]["plain"]})
-    names = {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "GROUP_RANK": "0"}
-    for name, value in (names | {"TORCHELASTIC_RUN_ID": "x", "LOCAL_WORLD_SIZE": "2"}).items():
+    for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert run(tmp_path, content) == 0
     assert [r["video"] for r in read_results(tmp_path / "out")] == ["clip-600002"]
