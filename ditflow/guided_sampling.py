@@ -12,6 +12,7 @@ from ditflow.backbones.base import Positions
 from ditflow.backbones.cogvideox import CogVideoXBackbone
 from ditflow.data import SampleItem
 from ditflow.embedding import MotionEmbedding
+from ditflow.errors import DitflowError
 from ditflow.sampling import Sampler, SamplerOptions
 from ditflow.targets import Parameterization, initial_parameter, positions_of
 
@@ -113,6 +114,11 @@ class GuidedSampling(LightningModule):
         with tqdm(total=1, desc="Decoding", disable=not self.progress) as bar:
             video = self.backbone.decode_video(latents, num_frames)
             bar.update()
+        if not torch.isfinite(video).all():
+            raise DitflowError(
+                "the decoded video is not finite, though its latents are; use --dtype bfloat16 or "
+                "--dtype float32."
+            )
         return video
 
     # -- predict ---------------------------------------------------------------------------------

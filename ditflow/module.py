@@ -19,6 +19,7 @@ from ditflow.guided_sampling import GuidedSampling
 from ditflow.objectives import AttentionMotionFlow, Objective
 from ditflow.resume import check_same_run, run_of
 from ditflow.sampling import Sampler, SamplerOptions, steps_of
+from ditflow.scene_cuts import warn_of_cuts
 from ditflow.targets import LearningRates, Parameterization, Target
 
 log = logging.getLogger(__name__)
@@ -134,6 +135,7 @@ class MotionTransfer(GuidedSampling):
             cache: take its latents from an earlier run, or keep them for a later.
         """
         backbone = self.backbone
+        warn_of_cuts(frames)
         with tqdm(total=1, desc="Encoding the reference", disable=not self.progress) as bar:
             self.reference_latents = encode(backbone, frames, cache)
             outputs = self.outputs(

@@ -118,6 +118,9 @@ class Sampler:
             step: of t.
             prediction: at t.
             jump: steps to go; more than one is for unguided steps only.
+
+        Raises:
+            DitflowError: the latents are not finite any more.
         """
         # The scheduler finds where a step ends from the number of steps alone: so many times
         # fewer of them lead so many times as far.
@@ -142,6 +145,12 @@ class Sampler:
                 return_dict=False,
             )[0]
         self.latents = latents.to(self.prompt.dtype)
+        if not torch.isfinite(self.latents).all():
+            raise DitflowError(
+                f"the latents are not finite after denoising step {step + 1} of "
+                f"{self.options.num_steps} (timestep {int(self.timesteps[step])}); use --dtype "
+                "bfloat16 or --dtype float32, or a lower learning rate or guidance_scale."
+            )
 
     def restart(self, latents: torch.Tensor, previous_prediction: torch.Tensor | None) -> None:
         """Take the place of a saved run: its z_t, and the solver's memory of the step before."""
