@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import torch
 from lightning import LightningDataModule
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from ditflow.compatibility import check_fits
 from ditflow.embedding import MotionEmbedding
@@ -151,7 +151,9 @@ class MotionDataModule(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         items = GuidedSteps(self.trainer.lightning_module, self.reference)
-        return DataLoader(items, batch_size=None)
+        # Of one process: several share the prompts (`ditflow.sharing`), not these items.
+        sampler = DistributedSampler(items, num_replicas=1, rank=0, shuffle=False)
+        return DataLoader(items, batch_size=None, sampler=sampler)
 
     def predict_dataloader(self) -> DataLoader:
         missing = [item for item in self.items() if item not in self.finished]

@@ -20,6 +20,7 @@ from ditflow.objectives import AttentionMotionFlow, Objective
 from ditflow.resume import check_same_run, run_of
 from ditflow.sampling import Sampler, SamplerOptions, steps_of
 from ditflow.scene_cuts import warn_of_cuts
+from ditflow.sharing import gathered, own
 from ditflow.targets import LearningRates, Parameterization, Target
 
 log = logging.getLogger(__name__)
@@ -117,7 +118,7 @@ class MotionTransfer(GuidedSampling):
         """The optimised tensor of every finished guided step; of latents only the last is kept."""
         self.previous_predictions: torch.Tensor | None = None
         self.videos: list[torch.Tensor] = []
-        """What a fit made, one video a prompt."""
+        """What a fit made, one video a prompt of this process."""
         self.last_outputs: BlockOutputs | BlockFeatures | None = None
 
     def configure_callbacks(self) -> Sequence[Callback]:
@@ -174,7 +175,8 @@ class MotionTransfer(GuidedSampling):
             data = self.trainer.datamodule
             shape = tuple(self.reference_latents.shape)
             self.stock_positions = self.backbone.positions(shape)
-            self.samplers = [self.sampler(prompt, self.seed, shape) for prompt in data.prompts]
+            prompts = own(self.trainer, data.prompts)
+            self.samplers = [self.sampler(prompt, self.seed, shape) for prompt in prompts]
             if self.target == "latents":
                 start = torch.cat([sampler.latents for sampler in self.samplers]).float()
             else:
@@ -276,7 +278,7 @@ class MotionTransfer(GuidedSampling):
         """After the last guided step: the rest of the denoising, and decoding, done once.
 
         Returns:
-            a video [T, 3, height, width] for each prompt.
+            a video [T, 3, height, width] for each prompt of this process.
         """
         if not self.videos:
             num_frames = len(self.trainer.datamodule.frames)
@@ -290,14 +292,15 @@ class MotionTransfer(GuidedSampling):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["run"] = run_of(self, self.trainer.datamodule, self.injection)
-        checkpoint["samplers"] = [sampler.state_dict() for sampler in self.samplers]
+        states = [sampler.state_dict() for sampler in self.samplers]
+        checkpoint["samplers"] = gathered(self.trainer, states)
         checkpoint["finished"] = list(self.finished)
         checkpoint["previous_predictions"] = self.previous_predictions
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        own = run_of(self, self.trainer.datamodule, self.injection)
-        check_same_run(checkpoint["run"], own)
-        for sampler, state in zip(self.samplers, checkpoint["samplers"], strict=True):
+        check_same_run(checkpoint["run"], run_of(self, self.trainer.datamodule, self.injection))
+        states = own(self.trainer, checkpoint["samplers"])
+        for sampler, state in zip(self.samplers, states, strict=True):
             sampler.load_state_dict(state)
         self.finished = [tensor.to(self.device) for tensor in checkpoint["finished"]]
         previous = checkpoint["previous_predictions"]

@@ -172,10 +172,11 @@ class Sampler:
         return 1 + scale * (1 - math.cos(phase)) / 2
 
     def state_dict(self) -> dict[str, Any]:
-        """Tensors only, for a Lightning checkpoint."""
+        """Tensors in main memory only, for a Lightning checkpoint."""
+        previous = self.previous_prediction
         return {
-            "latents": self.latents,
-            "previous_prediction": self.previous_prediction,
+            "latents": self.latents.cpu(),
+            "previous_prediction": None if previous is None else previous.cpu(),
             "generator": self.generator.get_state(),
         }
 

@@ -5,6 +5,7 @@ from lightning import Callback, Trainer
 
 from ditflow.errors import DitflowError
 from ditflow.module import MotionTransfer
+from ditflow.sharing import check_shared, own
 
 
 class DenoisingSchedule(Callback):
@@ -18,14 +19,10 @@ class DenoisingSchedule(Callback):
     def setup(self, trainer: Trainer, module: MotionTransfer, stage: str) -> None:
         if stage != "fit":
             return
-        if trainer.world_size > 1:
-            raise DitflowError(
-                f"trainer.devices makes {trainer.world_size} processes, but one fit runs on one; "
-                "use --trainer.devices 1 (predict takes several)."
-            )
+        check_shared(trainer, module)
         trainer.fit_loop.max_epochs = module.guided_steps
-        # One Adam step is the mean loss over all prompts.
-        trainer.accumulate_grad_batches = len(trainer.datamodule.prompts)
+        # One Adam step is the mean loss over all prompts, those of other processes included.
+        trainer.accumulate_grad_batches = len(own(trainer, trainer.datamodule.prompts))
 
     def on_train_epoch_start(self, trainer: Trainer, module: MotionTransfer) -> None:
         trainer.optimizers[0].state.clear()

@@ -56,6 +56,8 @@ class EmbeddingCheckpoint(Callback):
             )
 
     def _save(self, trainer: Trainer, module: MotionTransfer) -> None:
+        if not trainer.is_global_zero:
+            return  # positions are the same in all processes of a fit
         build_embedding(trainer, module).save(self.path(trainer))
 
 

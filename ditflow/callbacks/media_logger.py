@@ -8,6 +8,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from ditflow.module import MotionTransfer
 from ditflow.objectives import AttentionMotionFlow
 from ditflow.pictures import color_wheel, flow_picture
+from ditflow.sharing import own
 from ditflow.video import encode_gif
 
 
@@ -40,7 +41,7 @@ class MediaLogger(Callback):
         if logger is None:
             return
         data = trainer.datamodule
-        videos = dict(zip(data.prompts, module.finish(), strict=True))
+        videos = dict(zip(own(trainer, data.prompts), module.finish(), strict=True))
         for name, video in {"reference": data.frames, **videos}.items():
             summary = video_summary(f"video/{name}", video, data.fps)
             logger.experiment.file_writer.add_summary(summary, module.guided_steps)
@@ -52,6 +53,8 @@ class MediaLogger(Callback):
         return logger.experiment if logger is not None and has_flow else None
 
     def _logger(self, trainer: Trainer) -> TensorBoardLogger | None:
+        if not trainer.is_global_zero:
+            return None
         loggers = [item for item in trainer.loggers if isinstance(item, TensorBoardLogger)]
         return loggers[0] if self.enabled and loggers else None
 

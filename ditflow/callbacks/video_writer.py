@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import BasePredictionWriter
 from ditflow.data import MotionDataModule, SampleItem
 from ditflow.module import MotionTransfer
 from ditflow.predictions import Predictions, slug
+from ditflow.sharing import own
 from ditflow.video import FrameRange, as_tensor, grid, read_video, write_video
 
 log = logging.getLogger(__name__)
@@ -33,12 +34,19 @@ class VideoWriter(BasePredictionWriter):
 
     def on_fit_end(self, trainer: Trainer, module: MotionTransfer) -> None:
         data, folder = trainer.datamodule, Path(trainer.default_root_dir)
-        videos = module.finish()
-        self._write(data.frames, folder / "reference.mp4", data.fps)
-        for index, (prompt, video) in enumerate(zip(data.prompts, videos, strict=True)):
-            name = "video" if index == 0 else f"video-{index}-{slug(prompt)}"
-            self._write(video, folder / f"{name}.mp4", data.fps)
-        self._compare([data.frames, *videos], folder, data.fps)
+        if trainer.is_global_zero:
+            self._write(data.frames, folder / "reference.mp4", data.fps)
+        names = ["video", *(f"video-{n}-{slug(p)}" for n, p in enumerate(data.prompts) if n > 0)]
+        paths = [folder / f"{name}.mp4" for name in names]
+        videos = dict(zip(own(trainer, paths), module.finish(), strict=True))
+        for path, video in videos.items():
+            self._write(video, path, data.fps)
+        trainer.strategy.barrier()  # until the other processes of the fit have written theirs
+        if trainer.is_global_zero:
+            others = (path for path in paths[:COMPARED] if path not in videos)
+            videos |= {path: as_tensor(read_video(path)) for path in others}
+            self.paths += [path for path in paths if path not in self.paths]
+            self._compare([data.frames, *videos.values()], folder, data.fps)
 
     def on_predict_start(self, trainer: Trainer, module: MotionTransfer) -> None:
         folder = Path(trainer.default_root_dir)
