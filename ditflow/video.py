@@ -91,8 +91,10 @@ def _read_folder(path: Path, frames: FrameRange) -> np.ndarray:
     for index in frames.indices(len(images), path):
         try:
             pictures.append(np.asarray(Image.open(images[index]).convert("RGB")))
-        except OSError as error:
-            raise DitflowError(f"video={path}: {images[index].name} is not an image.") from error
+        except (OSError, Image.DecompressionBombError) as error:
+            raise DitflowError(
+                f"video={path}: {images[index].name} is not an image, or far too large a one."
+            ) from error
         if pictures[-1].shape != pictures[0].shape:
             raise DitflowError(
                 f"video={path}: {images[index].name} differs in size from {images[0].name}; "
@@ -124,9 +126,27 @@ def _read_file(path: Path, frames: FrameRange) -> np.ndarray:
     if available == 0:
         raise unreadable
     try:
-        return np.stack([_frame(reader, index) for index in frames.indices(available, path)])
+        even = _evenly_timed(reader)
+        chosen = [even[index] for index in frames.indices(len(even), path)]
+        return np.stack([_frame(reader, index) for index in chosen])
     except (decord.DECORDError, RuntimeError) as error:
         raise unreadable from error
+
+
+def _evenly_timed(reader) -> list[int]:
+    """Frame numbers at even times: of a variable rate, such as a phone's, some come twice."""
+    count = len(reader)
+    starts = reader.get_frame_timestamp(list(range(count)))[:, 0]
+    steps = np.diff(starts)
+    if count < 3 or not (steps > 0).all():
+        return list(range(count))
+    step = np.percentile(steps, 10)  # not the shortest, which may be a slip
+    times = np.arange(starts[0], starts[-1] + step / 2, step)
+    if steps.max() < 1.5 * step or len(times) > 10 * count:  # steady, or no camera's
+        return list(range(count))
+    log.info("Reference: a variable frame rate, read as %d frames at even times.", len(times))
+    # The frame that is shown at each time, with some room for how times were rounded.
+    return (np.searchsorted(starts, times + step / 4, side="right") - 1).tolist()
 
 
 def _frame(reader, index: int) -> np.ndarray:

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from ditflow import DitflowError, MotionEmbedding
 from ditflow.cli import main
 from ditflow.embedding_header import EmbeddingHeader, read_header, shortened
+from tests.mutation import mutated
 
 HEADER = EmbeddingHeader(
     ditflow_version="0.1.0",
@@ -152,25 +153,6 @@ def raw(path: Path, header: bytes, data: bytes = b"", length: int | None = None)
 )
 def test_files_written_by_hand(header, length, tmp_path):
     assert outcome(raw(tmp_path / "m", header, b"\0" * 12, length)) is not None
-
-
-def mutated(content: bytes, chance: random.Random) -> bytes:
-    """Some bytes changed, cut, doubled or put in."""
-    changed = bytearray(content)
-    for _ in range(chance.choice([1, 1, 2, 8])):
-        at = chance.randrange(len(changed)) if changed else 0
-        kind = chance.randrange(5)
-        if kind == 0 and changed:
-            changed[at] = chance.randrange(256)
-        elif kind == 1 and changed:
-            changed[at] ^= 1 << chance.randrange(8)
-        elif kind == 2:
-            del changed[at : at + chance.choice([1, 8, 1000])]
-        elif kind == 3:
-            changed[at:at] = bytes(chance.randrange(256) for _ in range(chance.choice([1, 8])))
-        else:
-            changed[at:at] = changed[at : at + 64]
-    return bytes(changed)
 
 
 @pytest.mark.parametrize("count", [400, pytest.param(20_000, marks=pytest.mark.slow)])

@@ -1,11 +1,13 @@
 """Reading, fitting and writing videos."""
 
 import logging
+import random
 import subprocess
 import sys
 from pathlib import Path
 
 import imageio.v3 as iio
+import imageio_ffmpeg
 import numpy as np
 import pytest
 import torch
@@ -20,6 +22,7 @@ from ditflow.video import (
     side_by_side,
     write_video,
 )
+from tests.mutation import mutated
 
 
 @pytest.fixture
@@ -109,6 +112,77 @@ def test_size_keeps_the_aspect_ratio(caplog):
 def test_side_by_side_takes_the_shortest(frames):
     both = side_by_side([frames, torch.zeros(7, 3, 64, 48)])
     assert both.shape == (7, 3, 32, 48 + 4 + 24)
+
+
+def ffmpeg(*options: str) -> None:
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-loglevel", "error", *options]
+    subprocess.run(command, check=True)
+
+
+SOURCE = ("-f", "lavfi", "-i", "testsrc=size=96x64:rate=12:duration=2")
+PLAIN = ("-c:v", "libx264", "-pix_fmt", "yuv420p")
+LATER = "setpts='if(lt(N,10),N,10+3*(N-10))/12/TB'"
+"""From the tenth frame on each is shown three times as long."""
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "shape"),
+    [
+        ("ten-bit.mp4", ("-c:v", "libx264", "-pix_fmt", "yuv420p10le"), (24, 64, 96)),
+        ("odd.mp4", ("-vf", "crop=95:63", "-c:v", "libx264", "-pix_fmt", "yuv444p"), (24, 63, 95)),
+        ("alpha.gif", ("-vf", "format=rgba"), (24, 64, 96)),
+        ("alpha.webm", ("-c:v", "libvpx-vp9", "-pix_fmt", "yuva420p"), (24, 64, 96)),
+        ("uneven.mp4", ("-vf", LATER, "-fps_mode", "vfr", *PLAIN), (10 + 13 * 3 + 1, 64, 96)),
+    ],
+)
+def test_odd_videos_are_read_right(name, options, shape, tmp_path):
+    ffmpeg(*SOURCE, *options, str(tmp_path / name))
+    video = read_video(tmp_path / name)
+    assert video.shape == (*shape, 3)
+    ffmpeg(*SOURCE, *PLAIN, str(tmp_path / "plain.mp4"))
+    plain = read_video(tmp_path / "plain.mp4").astype(float)
+    height, width = shape[1:]
+    expected = plain[0, :height, :width] if name != "odd.mp4" else plain[0, :63, :95]
+    assert np.abs(video[0] - expected).mean() < 12
+    if name == "uneven.mp4":
+        shown = [*range(10), *(n for n in range(10, 23) for _ in range(3)), 23]
+        assert np.abs(video - plain[shown]).mean() < 2
+
+
+def test_a_rotated_video_is_upright(tmp_path):
+    ffmpeg(*SOURCE, *PLAIN, str(tmp_path / "plain.mp4"))
+    rotated = tmp_path / "rotated.mp4"
+    ffmpeg("-display_rotation", "90", "-i", str(tmp_path / "plain.mp4"), "-c", "copy", str(rotated))
+    plain, video = read_video(tmp_path / "plain.mp4"), read_video(rotated)
+    assert (video == np.rot90(plain, 1, axes=(1, 2))).all()
+
+
+def test_a_size_that_changes_midway(tmp_path):
+    for name, size in (("a", "96x64"), ("b", "128x80")):
+        source = ("-f", "lavfi", "-i", f"testsrc=size={size}:rate=12:duration=1")
+        ffmpeg(*source, *PLAIN, "-f", "mpegts", str(tmp_path / f"{name}.ts"))
+    joined = b"".join((tmp_path / f"{name}.ts").read_bytes() for name in "ab")
+    (tmp_path / "joined.mp4").write_bytes(joined)
+    video = read_video(tmp_path / "joined.mp4").astype(float)
+    assert video.shape == (24, 64, 96, 3)
+    assert np.abs(video[12:] - video[:12]).mean() < 25  # the same pictures, scaled
+
+
+@pytest.mark.parametrize("count", [40, pytest.param(2000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("suffix", [".mp4", ".gif", ".webm"])
+def test_mutated_videos(count, suffix, tmp_path):
+    """Read or refused in a line, whatever bytes are changed."""
+    codec = {".mp4": PLAIN, ".gif": (), ".webm": ("-c:v", "libvpx")}[suffix]
+    good, path = tmp_path / f"good{suffix}", tmp_path / f"mutated{suffix}"
+    ffmpeg(*SOURCE, *codec, str(good))
+    chance = random.Random(suffix)
+    for _ in range(count):
+        path.write_bytes(mutated(good.read_bytes(), chance))
+        try:
+            assert read_video(path).shape[0] >= 2
+        except DitflowError as error:
+            said = str(error)
+            assert "\n" not in said
 
 
 def write_audio(path):
