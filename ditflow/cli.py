@@ -5,43 +5,21 @@ import sys
 import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack
-from pathlib import Path
-from typing import Any
 
 import diffusers
 import torch
 import transformers
-from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
-from lightning.pytorch.loggers import TensorBoardLogger
 
 from ditflow import __version__
 from ditflow.benchmark.command import benchmark
-from ditflow.callbacks import (
-    EmbeddingCheckpoint,
-    GuidedProgressBar,
-    KVInjection,
-    MediaLogger,
-    VideoWriter,
-)
-from ditflow.checkpoints import WholeCheckpoints
-from ditflow.claim import claim, refuse_results, remove_results
-from ditflow.data import MotionDataModule
 from ditflow.errors import DitflowError
-from ditflow.files import whole
 from ditflow.inspect import inspect
-from ditflow.module import MotionTransfer
-from ditflow.options import SHORT, expand
-from ditflow.parsing import OneLineErrors
+from ditflow.motion_cli import MotionCLI
+from ditflow.options import expand
 from ditflow.plan.command import plan
-from ditflow.plan.running import describe_run
-from ditflow.predictions import Predictions
-from ditflow.resume import check_same_run, checkpoint_path, read_run, run_of
 from ditflow.score import score
 from ditflow.selftest import selftest
-from ditflow.stopping import StopNotice, sigterm_as_interrupt
-from ditflow.unheeded import refuse_unheeded
+from ditflow.stopping import sigterm_as_interrupt
 
 log = logging.getLogger(__name__)
 
@@ -61,183 +39,8 @@ Every command has --help; `fit` and `predict` also have --print_config.
 """
 
 
-RESULTS = ("motion.safetensors", "video.mp4", "checkpoints/last.ckpt")
-"""Of a fit; where one of them is, there was an earlier run."""
-
-MADE = (*RESULTS, "video-*.mp4", "reference.mp4", "comparison.mp4", "tensorboard/events.out.*")
-"""All that a fit may leave, but for its config.yaml, which every run writes."""
-
 COMMANDS = {"benchmark": benchmark, "plan": plan, "selftest": selftest, "test": score}
 """Commands that are not LightningCLI's; each takes its arguments and returns the exit status."""
-
-
-class Parser(OneLineErrors, LightningArgumentParser):
-    """LightningCLI's, with errors of one line."""
-
-
-class RunConfig(SaveConfigCallback):
-    """Writes the whole configuration beside the results as config.yaml."""
-
-    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        with whole(Path(trainer.default_root_dir) / self.config_filename) as path:
-            self.parser.save(self.config, path, overwrite=True, multifile=self.multifile)
-
-
-class MotionCLI(LightningCLI):
-    """LightningCLI with ditflow's callbacks always on and all output in one folder.
-
-    Args:
-        args: the command line, by full names.
-        held: what is let go of when the command ends, such as the output folder.
-    """
-
-    def __init__(self, args: list[str], held: ExitStack):
-        self.held = held
-        super().__init__(
-            MotionTransfer,
-            MotionDataModule,
-            save_config_callback=RunConfig,
-            save_config_kwargs={"overwrite": True, "save_to_log_dir": False},
-            parser_class=Parser,
-            parser_kwargs={"description": USAGE, "version": __version__},
-            trainer_defaults={
-                "devices": 1,
-                "max_epochs": -1,  # as many as there are guided steps
-                "default_root_dir": "ditflow-output",
-                "log_every_n_steps": 1,
-                "enable_model_summary": False,
-            },
-            seed_everything_default=False,
-            args=args,
-        )
-
-    @staticmethod
-    def subcommands() -> dict[str, set[str]]:
-        every = LightningCLI.subcommands()
-        return {name: every[name] for name in ("fit", "predict")}
-
-    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.add_lightning_class_args(KVInjection, "kv_injection")
-        parser.add_lightning_class_args(MediaLogger, "media_logger")
-        parser.add_argument(
-            "--overwrite",
-            type=bool,
-            default=False,
-            help="Replace what an earlier run left in the output folder.",
-        )
-        names = ", ".join(f"{short} ({full})" for short, full in SHORT.items())
-        parser.epilog = f"Short options: {names}."
-
-    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        self.config = parser.parse_args(args)
-        refuse_unheeded(args)
-        config = self.config[self.config.subcommand]
-        self.resumed = None
-        if config.ckpt_path is not None:
-            path = checkpoint_path(config.ckpt_path)
-            config.ckpt_path = None if path is None else str(path)
-            self.resumed = None if path is None else read_run(path)
-
-    def before_instantiate_classes(self) -> None:
-        """Refuse what needs no backbone to be refused."""
-        config = self.config[self.subcommand]
-        video = config.data.video
-        if self.subcommand == "fit" and video is not None and not Path(video).exists():
-            raise DitflowError(f"video={video} does not exist; give a video file or a folder.")
-        root = Path(config.trainer.default_root_dir)
-        if self.subcommand == "fit" and not config.overwrite and not self._goes_on_in(root):
-            refuse_results(root, RESULTS)
-
-    def _goes_on_in(self, root: Path) -> bool:
-        """Whether a checkpoint of this output folder is gone on from."""
-        path = self.config[self.subcommand].ckpt_path
-        return path is not None and root.resolve() in Path(path).resolve().parents
-
-    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        config = self._get(self.config_init, "trainer")
-        root = Path(config["default_root_dir"])
-        if config["logger"] in (None, True):
-            kwargs["logger"] = TensorBoardLogger(root, name="", version="tensorboard")
-        if config["accelerator"] == "auto" and self.model.device.type == "cpu":
-            kwargs["accelerator"] = "cpu"
-        if self.model.device.type == "cuda" and config["devices"] == 1:
-            kwargs["devices"] = [self.model.device.index or 0]
-        given = config["plugins"] or []
-        plugins = given if isinstance(given, list) else [given]
-        kwargs["plugins"] = [*plugins, WholeCheckpoints()]
-        self.writer = VideoWriter()
-        callbacks = [EmbeddingCheckpoint(), self.writer, GuidedProgressBar(), StopNotice()]
-        if self.subcommand == "fit" and config["logger"] is not False:
-            callbacks.append(LearningRateMonitor())
-        if config["enable_checkpointing"] is not False:
-            callbacks.append(
-                ModelCheckpoint(root / "checkpoints", "last", enable_version_counter=False)
-            )
-        self.trainer_defaults["callbacks"] = callbacks
-        return super().instantiate_trainer(**kwargs)
-
-    def before_fit(self) -> None:
-        """Everything that can be wrong with the input is found before anything is written."""
-        self.datamodule.read_frames(self.model.backbone)
-        injection = self._get(self.config_init, "kv_injection")
-        injection.check(self.model.backbone)
-        if self.resumed is not None:
-            used = injection if injection.enabled else None
-            check_same_run(self.resumed, run_of(self.model, self.datamodule, used))
-        root = self._claim_output()
-        if self.config[self.subcommand].overwrite and not self._goes_on_in(root):
-            remove_results(root, MADE)
-        self._print_plan(injection)
-
-    def _claim_output(self) -> Path:
-        """Hold the output folder until the command ends; the first process does so for all."""
-        root = Path(self.trainer.default_root_dir)
-        if self.trainer.is_global_zero:
-            self.held.enter_context(claim(root))
-        return root
-
-    def _print_plan(self, injection: KVInjection) -> None:
-        frames = self.datamodule.frames
-        size = len(frames), *frames.shape[-2:]
-        try:
-            print(describe_run(self.model, size, len(self.datamodule.prompts), injection) + "\n")
-        except Exception as error:  # an objective of the user's own may not do without numbers
-            log.warning("This fit cannot be planned (%s: %s).", type(error).__name__, error)
-
-    def before_predict(self) -> None:
-        self.datamodule.load_motion(self.model)
-        injection = self._get(self.config_init, "kv_injection")
-        injection.check(self.model.backbone)
-        root, data = self._claim_output(), self.datamodule
-        used = injection if injection.enabled else None
-        self.predictions = Predictions(root, self.model, data, used)
-        if not self.config[self.subcommand].overwrite:
-            data.finished = self.predictions.finished()
-        missing = len(self.predictions.items) - len(data.finished)
-        if data.finished:
-            print(f"{len(data.finished)} videos are there already, {missing} are missing.")
-        if 0 < missing < self.trainer.world_size:
-            raise DitflowError(
-                f"trainer.devices: {self.trainer.world_size} processes for {missing} videos to "
-                f"make; use at most {missing}."
-            )
-
-    def after_fit(self) -> None:
-        root = Path(self.trainer.default_root_dir)
-        names = ("motion.safetensors", "config.yaml", "tensorboard", "checkpoints")
-        self._report([*self.writer.paths, *(root / name for name in names)])
-
-    def after_predict(self) -> None:
-        comparison = Path(self.trainer.default_root_dir) / "comparison.mp4"
-        if not self.writer.paths and self.trainer.is_global_zero and not comparison.exists():
-            self.writer.compare(self.model, self.datamodule, self.predictions)
-        self._report([*self.predictions.paths(), comparison])
-
-    def _report(self, paths: Sequence[Path]) -> None:
-        print(f"Wrote to {self.trainer.default_root_dir}:")
-        for path in paths:
-            if path.exists():
-                print(f"  {path}")
 
 
 def main(args: Sequence[str] | None = None) -> int:

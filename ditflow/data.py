@@ -13,7 +13,8 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler
 from ditflow.compatibility import check_fits
 from ditflow.embedding import MotionEmbedding
 from ditflow.errors import DitflowError
-from ditflow.video import FrameRange, fit_length, fit_size, fitting_count, read_video
+from ditflow.reading import FrameRange, read_video
+from ditflow.video import fit_length, fit_size, fitting_count
 
 
 class MotionItem(NamedTuple):

@@ -17,10 +17,11 @@ from ditflow.files import make_output, write_text
 from ditflow.metrics import TrackerName
 from ditflow.parsing import CommandParser
 from ditflow.quiet import quiet_trainer
+from ditflow.reading import FrameRange, read_video
 from ditflow.scoring import HEADINGS, Scorer
 from ditflow.settings import read_settings
 from ditflow.trust import check_backbone_is_known
-from ditflow.video import FrameRange, fit_size, read_video
+from ditflow.video import fit_size
 
 
 def score(args: Sequence[str]) -> int:

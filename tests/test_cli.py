@@ -19,8 +19,8 @@ from ditflow.claim import claim
 from ditflow.cli import main
 from ditflow.options import SHORT, expand, preset_path
 from ditflow.predictions import slug
+from ditflow.reading import read_video
 from ditflow.shipped import shipped
-from ditflow.video import read_video
 from tests.test_video import write_audio
 
 PRESETS = sorted(path.stem for path in shipped("presets").glob("*.yaml"))

@@ -17,7 +17,7 @@ import torch
 
 from ditflow import MotionEmbedding
 from ditflow.cli import main
-from ditflow.video import read_video
+from ditflow.reading import read_video
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["ditflow.cli", "decord", "tensorboard"])

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import torch
 
-from ditflow.video import read_video, write_video
+from ditflow.reading import read_video
+from ditflow.video import write_video
 
 README = Path(__file__).parents[1] / "README.md"
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ditflow import MotionEmbedding
-from ditflow.video import read_video
+from ditflow.reading import read_video
 
 PROMPTS = ["a blue square on a white background", "a red ring on a black background"]
 

@@ -13,15 +13,8 @@ import pytest
 import torch
 
 from ditflow import DitflowError
-from ditflow.video import (
-    FrameRange,
-    fit_length,
-    fit_size,
-    fitting_count,
-    read_video,
-    side_by_side,
-    write_video,
-)
+from ditflow.reading import FrameRange, read_video
+from ditflow.video import fit_length, fit_size, fitting_count, side_by_side, write_video
 from tests.mutation import mutated
 
 

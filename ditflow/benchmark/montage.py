@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from ditflow.pictures import labelled_sheet
-from ditflow.video import FrameRange, as_tensor, read_video
+from ditflow.reading import FrameRange, read_video
+from ditflow.video import as_tensor
 
 
 def write_montages(records: Sequence[dict[str, Any]], folder: Path, videos: int = 4) -> list[Path]:

@@ -11,8 +11,9 @@ from lightning.pytorch.callbacks import BasePredictionWriter
 from ditflow.data import MotionDataModule, SampleItem
 from ditflow.module import MotionTransfer
 from ditflow.predictions import Predictions, slug
+from ditflow.reading import FrameRange, read_video
 from ditflow.sharing import own
-from ditflow.video import FrameRange, as_tensor, grid, read_video, write_video
+from ditflow.video import as_tensor, grid, write_video
 
 log = logging.getLogger(__name__)
 

@@ -14,10 +14,11 @@ from jsonargparse import auto_cli
 from ditflow.cli import main
 from ditflow.embedded import EMBEDDED
 from ditflow.pictures import labelled_sheet
+from ditflow.reading import FrameRange, read_video
 from ditflow.sprites.evaluate import preset
 from ditflow.sprites.render import render
 from ditflow.sprites.world import FPS, NUM_FRAMES, Clip
-from ditflow.video import FrameRange, as_tensor, read_video, side_by_side, write_video
+from ditflow.video import as_tensor, side_by_side, write_video
 
 PROMPT = "a blue square on a white background"
 OTHER_PROMPTS = ("a red ring on a black background", "a green diamond on a brown background")
