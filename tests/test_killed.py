@@ -1,7 +1,8 @@
 """A fit killed at any moment goes on with --resume, and ends with the identical result.
 
 Real processes, ended by a signal that nothing catches: at a random time, or in the middle of the
-writing of each file. `pytest -m slow tests/test_killed.py` does so at 20 random moments a target.
+writing of a file. `pytest -m slow tests/test_killed.py` does so in the writing of every file, and at
+20 random moments a target.
 """
 
 import multiprocessing
@@ -101,18 +102,18 @@ def goes_on(command, expected, folder):
     assert {path.name for path in folder.iterdir()} == {path.name for path in expected.iterdir()}
 
 
-def test_killed_while_it_writes(command, undisturbed, tmp_path):
+@pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.slow)])
+def test_killed_while_it_writes(every, command, undisturbed, tmp_path):
     expected, writes, _ = undisturbed
     assert writes >= 8  # configuration, three checkpoints, embedding, three videos
-    # All of one target; what differs with the other is little.
-    for write in range(1, writes + 1, 1 if "latents" in command else 4):
+    for write in range(every - 1 or 1, writes + 1, every):
         folder = tmp_path / str(write)
         given = [*command, "--output", str(folder)]
         assert process(given, tmp_path / "log", write=write)[0] == -signal.SIGKILL
         goes_on(command, expected, folder)
 
 
-@pytest.mark.parametrize("moments", [2, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("moments", [1, pytest.param(20, marks=pytest.mark.slow)])
 def test_killed_at_random_moments(moments, command, undisturbed, tmp_path):
     expected, _, seconds = undisturbed
     chosen = random.Random(command[command.index("--target") + 1])

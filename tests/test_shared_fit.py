@@ -3,12 +3,14 @@
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from ditflow import MotionEmbedding
+from ditflow import DitflowError, MotionEmbedding
 from ditflow.reading import read_video
+from ditflow.sharing import check_shared
 
 PROMPTS = ["a blue square on a white background", "a red ring on a black background"]
 
@@ -64,16 +66,27 @@ def test_the_checkpoint_holds_every_process_latents(two, reference_video, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("options", "prompts", "message"),
+    ("given", "message"),
     [
-        ([], [*PROMPTS, "a pink cross"], "3 prompts cannot be shared evenly by 2 processes"),
-        (["--target", "latents"], PROMPTS, "nothing to share with target=latents"),
+        ({"target": "latents"}, "nothing to share with target=latents"),
+        ({"optimization_steps": 0}, "nothing to share with optimization_steps=0"),
+        ({"prompts": [*PROMPTS, "a pink cross"]}, "3 prompts cannot be shared evenly by 2"),
     ],
 )
-def test_what_cannot_be_shared_is_refused(options, prompts, message, reference_video, tmp_path):
-    out, devices = tmp_path / "out", ["--trainer.devices", "2"]
-    status, said = fit(reference_video, out, *devices, *options, prompts=prompts)
+def test_what_cannot_be_shared_is_refused(given, message):
+    """Before anything is asked of the other processes."""
+    prompts = SimpleNamespace(prompts=given.pop("prompts", PROMPTS))
+    trainer = SimpleNamespace(world_size=2, global_rank=0, datamodule=prompts)
+    module = SimpleNamespace(**{"target": "positions", "optimization_steps": 5} | given)
+    with pytest.raises(DitflowError, match=message):
+        check_shared(trainer, module)
+
+
+@pytest.mark.slow
+def test_uneven_shares_are_refused_on_the_command_line(reference_video, tmp_path):
+    out, prompts = tmp_path / "out", [*PROMPTS, "a pink cross"]
+    status, said = fit(reference_video, out, "--trainer.devices", "2", prompts=prompts)
     assert status == 2
-    assert message in said
+    assert "3 prompts cannot be shared evenly by 2 processes" in said
     assert "Traceback" not in said
     assert not list(out.glob("*.mp4"))
