@@ -9,6 +9,8 @@ from ditflow.embedded import EMBEDDED
 from tests.conftest import SPRITES
 from tests.test_motion_transfer import OTHER, PROMPT, TARGETS, fit, predict
 
+SHORT = {"num_frames": 9}
+
 
 @pytest.fixture(scope="module", params=SPRITES)
 def stock(request):
@@ -53,6 +55,7 @@ def test_gives_exactly_what_predict_gives(
         separate_query_key=separate,
         seed=4,
         learning_rate=0.05,
+        data=SHORT,
     )
     embedding = MotionEmbedding.load(tmp_path / "motion.safetensors")
     ours = predict(loaded, tmp_path, injection=False, seed=4)[0]
@@ -83,7 +86,7 @@ def test_other_size_and_one_guided_step(stock, loaded, tmp_path, reference_video
 @pytest.fixture(scope="module")
 def embedding(loaded, tmp_path_factory, reference_video):
     folder = tmp_path_factory.mktemp("embedding")
-    fit(loaded, folder, reference_video, target="positions")
+    fit(loaded, folder, reference_video, target="positions", data=SHORT)
     return MotionEmbedding.load(folder / "motion.safetensors")
 
 
@@ -91,7 +94,7 @@ def embedding(loaded, tmp_path_factory, reference_video):
     ("options", "message"),
     [
         ({"num_inference_steps": 7}, "num_inference_steps=6"),
-        ({"num_frames": 21}, "num_frames=25"),
+        ({"num_frames": 13}, "num_frames=9"),
         ({"height": 48}, "height=64"),
     ],
 )
@@ -148,7 +151,7 @@ def test_what_offloading_does_to_a_pipeline_does_not_take_the_motion_away(stock,
 
 def test_the_embedding_says_how_to_call(stock, loaded, tmp_path, reference_video):
     options = {"dynamic_guidance": True, "negative_prompt": "a red ring", "seed": 9}
-    fit(loaded, tmp_path, reference_video, target="positions", **options)
+    fit(loaded, tmp_path, reference_video, target="positions", data=SHORT, **options)
     embedding = MotionEmbedding.load(tmp_path / "motion.safetensors")
     ours = predict(loaded, tmp_path, injection=False, **options)[0]
     with embedding.applied_to(stock) as pipeline:
@@ -162,7 +165,7 @@ def test_the_embedding_says_how_to_call(stock, loaded, tmp_path, reference_video
 def test_latents_of_several_prompts_start_from_the_one_that_is_named(
     stock, loaded, tmp_path, reference_video
 ):
-    fit(loaded, tmp_path, reference_video, prompts=[PROMPT, OTHER])
+    fit(loaded, tmp_path, reference_video, prompts=[PROMPT, OTHER], data=SHORT)
     embedding = MotionEmbedding.load(tmp_path / "motion.safetensors")
     ours = predict(loaded, tmp_path, prompts=[OTHER], injection=False)[0]
     with embedding.applied_to(stock, prompt=OTHER) as pipeline:

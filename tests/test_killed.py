@@ -63,7 +63,9 @@ def process(args, log, **ended):
     return child.exitcode, writes.value
 
 
-@pytest.fixture(scope="module", params=["latents", "positions"])
+@pytest.fixture(
+    scope="module", params=["latents", pytest.param("positions", marks=pytest.mark.slow)]
+)
 def command(request, reference_video) -> list[str]:
     prompt = "a blue square on a white background"
     return [

@@ -137,8 +137,11 @@ def test_displacement_tells_direction():
     assert displacement(still, LucasKanade()) == 0
 
 
-def test_selftest_passes_on_both_backbones(sprites, capsys, tmp_path):
-    status = main(["selftest", "--config", sprites.name, "--output", str(tmp_path)])
+@pytest.mark.parametrize(
+    "backbone", ["sprites-rope", pytest.param("sprites-sincos", marks=pytest.mark.slow)]
+)
+def test_selftest_passes_on_both_backbones(backbone, capsys, tmp_path):
+    status = main(["selftest", "--config", backbone, "--output", str(tmp_path)])
     printed = capsys.readouterr().out
     assert status == 0, printed
     assert printed.count(": pass") == 4

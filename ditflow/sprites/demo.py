@@ -26,7 +26,7 @@ OTHER_PROMPTS = ("a red ring on a black background", "a green diamond on a brown
 NEW_PROMPTS = ("a yellow circle on a navy background", "a pink cross on a teal background")
 
 
-def demo(output: Path = Path("demo"), backbone: str = "sprites-rope", seed: int = 0) -> None:
+def demo(output: Path = Path("demo"), backbone: str = "sprites-rope", seed: int = 5) -> None:
     """Fit latents and positions to one reference, reuse the positions, show all of it.
 
     Args:
@@ -59,7 +59,7 @@ def demo(output: Path = Path("demo"), backbone: str = "sprites-rope", seed: int 
         "fit, latents": output / "latents" / "video.mp4",
         "fit, positions": output / "positions" / "video.mp4",
     }
-    for index, path in enumerate(sorted((output / "reused").glob("*-seed*.mp4"))):
+    for index, path in enumerate(sorted((output / "reused").glob(f"*-seed{seed}.mp4"))):
         videos[f"predict {index + 1}"] = path
     frames = [as_tensor(read_video(path, FrameRange())) for path in videos.values()]
     labelled_sheet(frames, list(videos)).save(output / "demo.png")
