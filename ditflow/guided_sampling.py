@@ -29,6 +29,11 @@ class Injection(Protocol):
     ) -> AbstractContextManager[None]: ...
 
 
+def injection_arguments(injection: Injection | None) -> dict[str, bool | int | float]:
+    """What a run's injection is, for records of it; without one, that it is off."""
+    return {"enabled": False} if injection is None else injection.arguments()
+
+
 class GuidedSampling(LightningModule):
     """Sample videos, with changed positions and KV injection at the guided steps.
 

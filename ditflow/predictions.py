@@ -5,15 +5,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ditflow.data import MotionDataModule, SampleItem
 from ditflow.errors import DitflowError
 from ditflow.files import write_text
+from ditflow.guided_sampling import GuidedSampling, Injection, injection_arguments
 from ditflow.hashing import hash_of, hash_of_tensors
-
-if TYPE_CHECKING:
-    from ditflow.guided_sampling import GuidedSampling, Injection
 
 
 class Predictions:
@@ -30,9 +28,9 @@ class Predictions:
     def __init__(
         self,
         folder: Path,
-        module: "GuidedSampling",
+        module: GuidedSampling,
         data: MotionDataModule,
-        injection: "Injection | None",
+        injection: Injection | None,
     ):
         self.items = data.items()
         self._paths = paths_of(folder, self.items)
@@ -42,7 +40,7 @@ class Predictions:
             "embedding": hash_of(contents),
             "backbone": module.backbone.fingerprint(),
             "sampling": asdict(module.sampler_options),
-            "kv_injection": injection.arguments() if injection else {"enabled": False},
+            "kv_injection": injection_arguments(injection),
             "fps": data.fps,
         }
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ditflow.errors import DitflowError
+from ditflow.guided_sampling import injection_arguments
 from ditflow.hashing import hash_of_tensors
 
 log = logging.getLogger(__name__)
@@ -74,7 +75,7 @@ def run_of(
         "separate_query_key": module.separate_query_key,
         "block": module.block,
         "objective": {"name": type(module.objective).__name__, **objective},
-        "kv_injection": {"enabled": False} if injection is None else injection.arguments(),
+        "kv_injection": injection_arguments(injection),
         "guided_steps": module.guided_steps,
         "optimization_steps": module.optimization_steps,
         "gradient_reuse": module.gradient_reuse,

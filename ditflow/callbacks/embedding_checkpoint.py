@@ -11,6 +11,7 @@ import ditflow
 from ditflow.compatibility import scheduler_fingerprint
 from ditflow.embedding import MotionEmbedding
 from ditflow.embedding_header import LOADER, EmbeddingHeader
+from ditflow.guided_sampling import injection_arguments
 from ditflow.module import MotionTransfer
 from ditflow.targets import pack
 
@@ -88,7 +89,7 @@ def build_embedding(trainer: Trainer, module: MotionTransfer) -> MotionEmbedding
         reference_sha256=digest,
         fps=data.fps,
         model=arguments_of(module),
-        injection=module.injection.arguments() if module.injection else {"enabled": False},
+        injection=injection_arguments(module.injection),
         scheduler_fingerprint=scheduler_fingerprint(backbone.scheduler),
     )
     tensors: dict[str, torch.Tensor] = {}

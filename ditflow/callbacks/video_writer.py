@@ -47,7 +47,8 @@ class VideoWriter(BasePredictionWriter):
             others = (path for path in paths[:COMPARED] if path not in videos)
             videos |= {path: as_tensor(read_video(path)) for path in others}
             self.paths += [path for path in paths if path not in self.paths]
-            self._compare([data.frames, *videos.values()], folder, data.fps)
+            shown = [data.frames, *videos.values()]
+            self._compare(shown, 1 + len(paths), folder, data.fps)
 
     def on_predict_start(self, trainer: Trainer, module: MotionTransfer) -> None:
         folder = Path(trainer.default_root_dir)
@@ -81,11 +82,14 @@ class VideoWriter(BasePredictionWriter):
         reference = motion.tensors.get("reference_latents")
         if reference is not None:
             videos = [module.decode(reference, motion.header.num_frames), *videos]
-        self._compare(videos, shown[0].parent, data.fps)
+        total = len(shown) + (reference is not None)
+        self._compare(videos, total, shown[0].parent, data.fps)
 
-    def _compare(self, videos: Sequence[torch.Tensor], folder: Path, fps: float) -> None:
-        if len(videos) > COMPARED:
-            log.info("comparison.mp4 shows the first %d of %d videos.", COMPARED, len(videos))
+    def _compare(
+        self, videos: Sequence[torch.Tensor], total: int, folder: Path, fps: float
+    ) -> None:
+        if total > COMPARED:
+            log.info("comparison.mp4 shows the first %d of %d videos.", COMPARED, total)
         self._write(grid(videos[:COMPARED]), folder / "comparison.mp4", fps)
 
     def _write(self, video: torch.Tensor, path: Path, fps: float) -> None:
