@@ -12,7 +12,7 @@ import transformers
 
 from ditflow import __version__
 from ditflow.benchmark.command import benchmark
-from ditflow.errors import DitflowError
+from ditflow.errors import DitflowError, printable
 from ditflow.inspect import inspect
 from ditflow.motion_cli import MotionCLI
 from ditflow.options import expand
@@ -52,7 +52,7 @@ def main(args: Sequence[str] | None = None) -> int:
         with ExitStack() as held, sigterm_as_interrupt():
             return _run(args, held)
     except DitflowError as error:
-        print(f"ditflow: error: {error}", file=sys.stderr)
+        print(f"ditflow: error: {printable(str(error))}", file=sys.stderr)
         return 2
     except torch.OutOfMemoryError as error:
         said = str(error).partition(". ")[0]

@@ -9,7 +9,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from ditflow.errors import DitflowError
+from ditflow.errors import DitflowError, shortened
 
 FORMAT_VERSION = 1
 
@@ -229,13 +229,6 @@ def _wrong_shape(
             return f"{name} of shape {shape}"
     needed = header.target
     return None if needed in shapes else f"there are no {needed}"
-
-
-def shortened(value: Any, length: int = 60) -> str:
-    """A stranger's value as a line of text that a terminal shows as it is."""
-    text = value if isinstance(value, str) else repr(value)
-    text = "".join(letter if letter.isprintable() else "?" for letter in text[: length + 1])
-    return text if len(text) <= length else f"{text[:length]}..."
 
 
 def _whole(least: int, most: int) -> Callable[[Any], bool]:

@@ -1,4 +1,6 @@
-"""The one exception a user should ever see as a message."""
+"""The one exception a user should ever see as a message, and what goes into messages."""
+
+from typing import Any
 
 
 class DitflowError(ValueError):
@@ -9,3 +11,14 @@ def reason_of(error: Exception) -> str:
     """What an exception of a library says, its first line."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else repr(error)
+
+
+def printable(text: str) -> str:
+    """Text that a terminal shows as it is: what would steer it, but for line ends, becomes `?`."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)
+
+
+def shortened(value: Any, length: int = 60) -> str:
+    """A stranger's value as a short piece of text that a terminal shows as it is."""
+    text = printable(value if isinstance(value, str) else repr(value)).replace("\n", " ")
+    return text if len(text) <= length else f"{text[:length]}..."

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 
 from ditflow.embedding import MotionEmbedding
-from ditflow.embedding_header import shortened
-from ditflow.errors import DitflowError
+from ditflow.errors import DitflowError, shortened
 
 
 def inspect(args: Sequence[str]) -> str:

@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-import yaml
-
 from ditflow.embedding_header import read_header
-from ditflow.errors import DitflowError
+from ditflow.errors import DitflowError, shortened
 from ditflow.shipped import shipped
 from ditflow.trust import check_backbone_is_known
+from ditflow.yaml_files import read_mapping
 
 SHORT = {
     "--video": "--data.video",
@@ -99,25 +99,35 @@ def manifest_path(name: str) -> Path:
 
 
 def resolve_configs(args: Sequence[str], path_of: Callable[[str], Path]) -> list[str]:
-    """Arguments with the names after `--config` made into paths."""
+    """Arguments with the names after `--config` made into paths, of what can be read."""
+
+    def resolve(config: str) -> str:
+        named = config if config.lstrip().startswith("{") else str(path_of(config))
+        # Before the parser, which a hostile file would crash.
+        if "config" in read_mapping(named):
+            raise DitflowError(f"config={shortened(config)} names another; use --config for each.")
+        return named
+
     resolved = list(args)
     for index, token in enumerate(resolved):
         if token in ("-c", "--config") and index + 1 < len(resolved):
-            if not resolved[index + 1].lstrip().startswith("{"):
-                resolved[index + 1] = str(path_of(resolved[index + 1]))
+            resolved[index + 1] = resolve(resolved[index + 1])
         elif token.startswith("--config="):
-            resolved[index] = f"--config={path_of(token.removeprefix('--config='))}"
+            resolved[index] = f"--config={resolve(token.removeprefix('--config='))}"
     return resolved
 
 
 def _path(name: str, folder: Path, kind: str) -> Path:
-    if Path(name).is_file():
-        return Path(name)
-    path = folder / f"{name}.yaml"
-    if path.is_file():
-        return path
-    known = ", ".join(sorted(path.stem for path in folder.glob("*.yaml")))
-    raise DitflowError(f"config={name} is neither a file nor a {kind}; {kind}s are {known}.")
+    files = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    with suppress(OSError):  # such as a name too long for one
+        if Path(name).is_file():
+            return Path(name)
+    if name not in files:
+        raise DitflowError(
+            f"config={shortened(name)} is neither a file nor a {kind}; {kind}s are "
+            f"{', '.join(files)}."
+        )
+    return files[name]
 
 
 def _rewrite(args: Sequence[str], short: Mapping[str, str]) -> list[str]:
@@ -159,13 +169,9 @@ def _as_list(name: str, values: list[str]) -> str:
 
 
 def _names_backbone(config: str) -> bool:
-    """Whether a configuration (a file, or text) says which backbone; unreadable ones are left to
-    the parser."""
-    try:
-        text = config if config.lstrip().startswith("{") else Path(config).read_text("utf-8")
-        return "backbone" in yaml.safe_load(text).get("model", {})
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, TypeError):
-        return True
+    """Whether a configuration (a file, or text) says which backbone."""
+    model = read_mapping(config).get("model")
+    return isinstance(model, dict) and "backbone" in model
 
 
 def _values(args: list[str], *names: str) -> list[str]:

@@ -1,14 +1,24 @@
 """Argument parsers whose errors are one line."""
 
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser
 
-from ditflow.errors import DitflowError
+from ditflow.errors import DitflowError, shortened
 
 
 class OneLineErrors:
     """Mixed into a parser: what is wrong is raised as `DitflowError`, in one line."""
+
+    def parse_args(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().parse_args(*args, **kwargs)
+        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError) as error:
+            # The parser's own, over values that it did not expect where they are.
+            reason = f"{type(error).__name__}: {error}"
+            raise DitflowError(
+                f"an option or configuration has a value of a wrong type ({shortened(reason, 200)})."
+            ) from error
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         lines = [line.strip() for line in str(message).splitlines() if line.strip()]

@@ -2,19 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import yaml
 from jsonargparse import ArgumentParser
 
 from ditflow.backbones.cogvideox import CogVideoXBackbone
 from ditflow.backbones.loading import load_backbone
 from ditflow.callbacks import KVInjection
 from ditflow.data import MotionDataModule
-from ditflow.errors import DitflowError
+from ditflow.errors import DitflowError, shortened
 from ditflow.module import MotionTransfer
 from ditflow.options import preset_path
+from ditflow.yaml_files import read_mapping
 
 
 @dataclass(frozen=True)
@@ -48,19 +47,25 @@ def read_settings(*configs: str | Mapping[str, Any]) -> Settings:
     """
     stacked: dict[str, Any] = {}
     for config in configs:
-        stacked = stack(stacked, config if isinstance(config, Mapping) else _read(config))
+        if not isinstance(config, str | Mapping):
+            raise DitflowError(
+                f"config={shortened(config)} is neither a preset nor settings by name."
+            )
+        read = config if isinstance(config, Mapping) else read_mapping(preset_path(config))
+        stacked = stack(stacked, read)
     names = ", ".join(config for config in configs if isinstance(config, str))
-    model = dict(stacked.get("model", {}))
-    backbone = model.pop("backbone", {})
+    model = dict(_section(stacked, "model", names))
+    backbone = _section(model, "backbone", names)
+    model.pop("backbone", None)
     arguments = {
         "model": model,
-        "kv_injection": stacked.get("kv_injection", {}),
-        "data": stacked.get("data", {}),
-        "backbone": backbone.get("init_args", {}),
+        "kv_injection": _section(stacked, "kv_injection", names),
+        "data": _section(stacked, "data", names),
+        "backbone": _section(backbone, "init_args", names),
     }
-    unknown = set(stacked) - {"model", "kv_injection", "data"}
+    unknown = [shortened(key) for key in stacked if key not in ("model", "kv_injection", "data")]
     if unknown:
-        raise DitflowError(f"config={names}: {', '.join(sorted(unknown))} cannot be set here.")
+        raise DitflowError(f"config={names}: {', '.join(unknown)} cannot be set here.")
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(MotionTransfer, "model", skip={"backbone"}, instantiate=False)
     parser.add_class_arguments(KVInjection, "kv_injection", instantiate=False)
@@ -96,12 +101,9 @@ def stack(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _read(name: str) -> dict[str, Any]:
-    path: Path = preset_path(name)
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise DitflowError(f"config={name} cannot be read as YAML ({error}).") from error
-    if not isinstance(content, dict):
-        raise DitflowError(f"config={name} holds no settings; see the presets for its form.")
-    return content
+def _section(settings: Mapping[str, Any], name: str, configs: str) -> Mapping[str, Any]:
+    """The settings under a name; none if it is not there."""
+    section = settings.get(name, {})
+    if not isinstance(section, Mapping) or not all(isinstance(key, str) for key in section):
+        raise DitflowError(f"config={configs}: {name} must hold settings by name.")
+    return section

@@ -3,8 +3,8 @@
 import yaml
 
 from ditflow.embedded import embedded_backbones
-from ditflow.embedding_header import EmbeddingHeader, shortened
-from ditflow.errors import DitflowError
+from ditflow.embedding_header import EmbeddingHeader
+from ditflow.errors import DitflowError, shortened
 from ditflow.shipped import shipped
 
 

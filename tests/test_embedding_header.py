@@ -13,7 +13,8 @@ from safetensors.torch import save_file
 
 from ditflow import DitflowError, MotionEmbedding
 from ditflow.cli import main
-from ditflow.embedding_header import EmbeddingHeader, read_header, shortened
+from ditflow.embedding_header import EmbeddingHeader, read_header
+from ditflow.errors import shortened
 from tests.mutation import mutated
 
 HEADER = EmbeddingHeader(

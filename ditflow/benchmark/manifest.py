@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ditflow.benchmark.jobs import Job
-from ditflow.benchmark.references import CATEGORIES, References
+from ditflow.benchmark.references import CATEGORIES, References, unfit_names
 from ditflow.errors import DitflowError
 from ditflow.files import make_output
 from ditflow.metrics import TrackerName
@@ -89,6 +89,7 @@ class Manifest:
         for kind, named in (("backbones", self.backbones), ("methods", self.methods)):
             if not named:
                 problems.append(f"{kind}: none given")
+            problems += unfit_names(kind, named)
         for backbone, below in self.backbones.items():
             for method, above in self.methods.items():
                 try:

@@ -1,10 +1,13 @@
 """Reference videos of a benchmark, with a prompt for each category."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+
+from ditflow.errors import shortened
 
 CATEGORIES = ("caption", "subject", "scene")
 """Of prompts: one that describes the reference; another subject in its scene; all different."""
@@ -71,6 +74,7 @@ class VideoList(References):
             if not (self.root / reference.video).exists()
         ]
         names = [reference.name for reference in self.listed]
+        found += unfit_names("references", names)
         found += [f"{name}: listed twice" for name in sorted(set(names)) if names.count(name) > 1]
         for reference in self.listed:
             found += [
@@ -87,3 +91,18 @@ class VideoList(References):
             Reference(**vars(reference) | {"video": self.root / reference.video})
             for reference in self.listed
         ]
+
+
+def unfit_names(kind: str, names: Iterable[str]) -> list[str]:
+    """What is wrong with names of a manifest as those of folders."""
+    return [
+        f"{kind}: {shortened(name)!r} must be a name of up to 100 letters that begins with one or "
+        "a digit, with no slash"
+        for name in names
+        if not (
+            name.isprintable()
+            and 0 < len(name) <= 100
+            and name[0].isalnum()
+            and not set(name) & set("/\\")
+        )
+    ]

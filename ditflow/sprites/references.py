@@ -22,8 +22,10 @@ class SpritesReferences(References):
     """
 
     def __init__(self, count: int = 24, first_seed: int = HELD_OUT + 1):
-        if count < 1:
-            raise DitflowError(f"count={count} must be at least 1.")
+        if not 1 <= count <= 10_000:
+            raise DitflowError(f"count={count} must be 1 to 10000.")
+        if not 0 <= first_seed < 2**62:
+            raise DitflowError(f"first_seed={first_seed} must be 0 or more, and below 2^62.")
         self.count, self.first_seed = count, first_seed
 
     def problems(self) -> list[str]:

@@ -1,0 +1,83 @@
+"""YAML that a user names: a mapping of reasonable size, or refused in one line.
+
+PyYAML builds nested values by recursion, which its C parser does not survive, and a few aliases
+can stand for billions of values: both are counted from the parser's events, before any value is.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ditflow.errors import DitflowError
+
+MOST_BYTES = 2**20
+MOST_VALUES = 50_000
+DEEPEST = 50
+
+
+def read_mapping(name: Path | str) -> dict[str, Any]:
+    """The settings in a YAML file, or in a text that begins with `{`.
+
+    Args:
+        name: of the file, or the text.
+
+    Raises:
+        DitflowError: it is not there, is no UTF-8, no YAML, no mapping of names, larger than
+            1 MiB, nested deeper than 50, or holds more than 50 000 values, aliases written out.
+    """
+    text = str(name)
+    if text.lstrip().startswith("{"):
+        called = "config"
+    else:
+        called, text = f"config={name}", _text(Path(name))
+    try:
+        problem = _problem(text)
+        content = None if problem else yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:  # such as the date 2020-99-99
+        said = " ".join(str(error).split())
+        raise DitflowError(f"{called} cannot be read as YAML ({said}).") from error
+    if problem is not None:
+        raise DitflowError(f"{called} {problem}; see the presets for its form.")
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+        raise DitflowError(f"{called} holds no settings by name; see the presets for its form.")
+    return content
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            raise DitflowError(f"config={path} is larger than 1 MiB; give a YAML file of settings.")
+        return content.decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DitflowError(f"config={path} cannot be read as text ({error}).") from error
+
+
+def _problem(text: str) -> str | None:
+    """What makes a text too much to build values of."""
+    sizes: dict[str, int] = {}
+    open_values: list[tuple[str | None, int]] = []  # anchor, and the count of values before it
+    count = 0
+    for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+        if isinstance(event, yaml.CollectionEndEvent):
+            anchor, before = open_values.pop()
+            if anchor is not None:
+                sizes[anchor] = count - before
+        elif isinstance(event, yaml.AliasEvent):
+            if event.anchor not in sizes:
+                return f"has the alias *{event.anchor} to what is not above it"
+            count += sizes[event.anchor]
+        elif isinstance(event, yaml.ScalarEvent):
+            count += 1
+            if event.anchor is not None:
+                sizes[event.anchor] = 1
+        elif isinstance(event, yaml.CollectionStartEvent):
+            open_values.append((event.anchor, count))
+            count += 1
+        if len(open_values) > DEEPEST:
+            return f"is nested deeper than {DEEPEST}"
+        if count > MOST_VALUES:
+            return f"holds more than {MOST_VALUES} values, aliases written out"
+    return None
