@@ -220,7 +220,7 @@ class MotionCLI(LightningCLI):
         if not self.writer.paths and self.trainer.is_global_zero and not comparison.exists():
             self.writer.compare(self.model, self.datamodule, self.predictions)
         self._write_page(root)
-        self._report([*self.predictions.paths(), comparison, root / PAGE])
+        self._report([*self.predictions.paths(), root / "reference.mp4", comparison, root / PAGE])
 
     def _write_page(self, root: Path) -> None:
         if self.trainer.is_global_zero:

@@ -73,9 +73,9 @@ def even_ticks(low: float, high: float, count: int = 5) -> list[float]:
     spread = high - low or abs(high) or 1.0
     power = 10 ** math.floor(math.log10(spread / count))
     step = next(power * m for m in (1, 2, 5, 10) if power * m * count >= spread)
-    first, last = math.floor(low / step), math.ceil(high / step)
+    first, last = math.floor(round(low / step, 9)), math.ceil(round(high / step, 9))
     last = max(last, first + 1)
-    return [round(step * index, 12) for index in range(first, last + 1)]
+    return [float(f"{step * index:.10g}") for index in range(first, last + 1)]
 
 
 def _part(losses: Losses, x, y) -> Part:

@@ -1,6 +1,7 @@
 """The page of a fit or a predict."""
 
 import json
+import re
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -58,7 +59,7 @@ def write_run_page(folder: Path) -> Path:
         title=folder.resolve().name,
         kind="predict" if _is_predict(config) else "fit",
         backbone=_backbone(config, header),
-        target=config.get("model", {}).get("target"),
+        target=config["model"].get("target"),
         videos=[(video, addresses[video.path]) for video in videos],
         curve=loss_curve(events.losses),
         prompts=len(header.prompts) if header else 1,
@@ -67,7 +68,7 @@ def write_run_page(folder: Path) -> Path:
         wheel=_png(events.wheel),
         commands=read_commands(folder),
         reuse=None if header is None or _is_predict(config) else _reuse(folder, header),
-        settings=[(section, list(flat(config.get(section) or {}))) for section in SECTIONS],
+        settings=[(section, list(flat(config[section]))) for section in SECTIONS],
         config=(folder / CONFIG).read_text(encoding="utf-8"),
         files=_files(folder),
     )
@@ -84,7 +85,8 @@ def flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]
             yield from flat(value, f"{above}{name}.")
         else:
             full = above.removesuffix(".") if name == "class_path" and above else f"{above}{name}"
-            yield full, json.dumps(value, ensure_ascii=False, default=str)
+            plain = isinstance(value, str) and value
+            yield full, value if plain else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _read_config(path: Path) -> dict[str, Any]:
@@ -94,13 +96,15 @@ def _read_config(path: Path) -> dict[str, Any]:
         raise DitflowError(
             f"{path} cannot be read as settings; give the output folder of a fit or a predict."
         ) from error
-    if not isinstance(config, dict):
+    if not isinstance(config, dict) or not all(
+        isinstance(config.setdefault(section, {}), dict) for section in SECTIONS
+    ):
         raise DitflowError(f"{path} holds no settings; give the folder of a fit or a predict.")
     return config
 
 
 def _is_predict(config: Mapping[str, Any]) -> bool:
-    return bool(config.get("data", {}).get("embedding"))
+    return bool(config["data"].get("embedding"))
 
 
 def _header(folder: Path) -> EmbeddingHeader | None:
@@ -114,19 +118,21 @@ def _header(folder: Path) -> EmbeddingHeader | None:
 def _backbone(config: Mapping[str, Any], header: EmbeddingHeader | None) -> str:
     if header is not None:
         return header.backbone
-    backbone = config.get("model", {}).get("backbone", {})
-    return str(backbone.get("init_args", {}).get("name", ""))
+    return dict(flat(config["model"])).get("backbone.name", "")
 
 
 def _videos(folder: Path, config: Mapping[str, Any], header: EmbeddingHeader | None) -> list[Shown]:
     """The reference, a fit's videos by prompt, and a predict's by prompt and seed."""
-    given = config.get("data", {}).get("prompts") or []
+    given = config["data"].get("prompts") or []
     prompts = dict(enumerate(header.prompts if header is not None else given))
     found = []
     if (folder / "reference.mp4").exists():
         found.append(Shown(folder / "reference.mp4", "reference"))
-    numbered = {int(path.stem.split("-")[1]): path for path in folder.glob("video-[0-9]*-*.mp4")}
-    for index, path in sorted({0: folder / "video.mp4", **numbered}.items()):
+    fitted = {0: folder / "video.mp4"}
+    for path in folder.glob("video-*.mp4"):
+        if match := re.match(r"video-(\d+)-", path.name):
+            fitted[int(match[1])] = path
+    for index, path in sorted(fitted.items()):
         if path.exists():
             found.append(Shown(path, str(prompts.get(index, path.stem)), "fitted"))
     for path in sorted(folder.glob("*-seed*.json")):

@@ -118,7 +118,8 @@ def write_study(records: Sequence[dict[str, Any]], folder: Path, output: Path, s
         name: Trial(**{field: record[field] for field in Trial.__dataclass_fields__})
         for name, record in sorted(by_name.items())
     }
-    study = Study(hash_of({name: asdict(trial) for name, trial in trials.items()}), trials)
+    described = {name: asdict(trial) for name, trial in trials.items()}
+    study = Study(hash_of(described), trials)
     path = output / KEY
     if path.exists() and read_study(path) != study:
         raise DitflowError(
@@ -144,7 +145,7 @@ def write_study(records: Sequence[dict[str, Any]], folder: Path, output: Path, s
     content = {"study": study.name, "trials": shown}
     text = render("rating.html", study=content, statements=STATEMENTS, levels=LEVELS)
     write_text(page / "rating.html", text)
-    write_text(path, json.dumps(asdict(study), indent=1, ensure_ascii=False))
+    write_text(path, json.dumps({"study": study.name, "trials": described}, indent=1))
     return study
 
 

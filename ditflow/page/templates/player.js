@@ -1,6 +1,8 @@
 "use strict";
 
-// Plays the videos of an element as one: the longest leads, the others are kept in step with it.
+// Plays the videos of an element as one: the longest leads, the others are kept in step with it. All
+// show the same motion, frame by frame: a much shorter one has the same frames at a higher rate, and
+// is slowed down; one that lacks a frame or two waits at its end.
 class Player {
   constructor(root) {
     this.root = root;
@@ -76,18 +78,30 @@ class Player {
     if (this.playing && this.leader && this.leader.paused) this.play(false);
   }
 
+  pace(video) {
+    const share = video.duration / this.leader.duration;
+    return share < 0.8 ? share : 1;
+  }
+
   seek(time) {
-    for (const video of this.videos) video.currentTime = Math.min(time, video.duration);
+    for (const video of this.videos) {
+      video.currentTime = Math.min(time * this.pace(video), video.duration);
+    }
   }
 
   follow() {
     const rate = Number(this.speed.value);
     for (const video of this.videos) {
-      const apart = this.leader.currentTime - video.currentTime;
-      const over = this.leader.currentTime >= video.duration; // the shorter ones wait at their end
-      if (video === this.leader || over || video.seeking) video.playbackRate = rate;
-      else if (Math.abs(apart) > 0.25) video.currentTime = this.leader.currentTime;
-      else video.playbackRate = rate * (Math.abs(apart) > 0.02 ? 1 + 2 * apart : 1);
+      const pace = this.pace(video);
+      const due = this.leader.currentTime * pace;
+      const apart = due - video.currentTime;
+      if (video === this.leader || due >= video.duration || video.seeking) {
+        video.playbackRate = rate * pace;
+      } else if (Math.abs(apart) > 0.25) {
+        video.currentTime = due;
+      } else {
+        video.playbackRate = rate * pace * (Math.abs(apart) > 0.02 ? 1 + 2 * apart : 1);
+      }
     }
   }
 

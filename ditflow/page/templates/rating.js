@@ -112,6 +112,6 @@ find("save").addEventListener("click", () => {
   link.href = URL.createObjectURL(new Blob([text], { type: "application/json" }));
   link.download = `answers-${rater}.json`;
   link.click();
-  URL.revokeObjectURL(link.href);
+  setTimeout(() => URL.revokeObjectURL(link.href), 60000); // some browsers read it later
 });
 if (Object.keys(state.answers).length) find("begin").textContent = "Go on";
