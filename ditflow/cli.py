@@ -15,8 +15,9 @@ from ditflow.benchmark.command import benchmark
 from ditflow.errors import DitflowError, printable
 from ditflow.inspect import inspect
 from ditflow.motion_cli import MotionCLI
-from ditflow.options import expand
+from ditflow.page.command import page
 from ditflow.plan.command import plan
+from ditflow.rating.command import rate
 from ditflow.score import score
 from ditflow.selftest import selftest
 from ditflow.stopping import sigterm_as_interrupt
@@ -32,6 +33,9 @@ ditflow: transfer the motion of a video to new videos, with no training of the m
   ditflow test --embedding DIR/motion.safetensors --video ref.mp4 --output DIR
   ditflow test --videos a.mp4 b.mp4 --video ref.mp4 --prompts "..." --output DIR
   ditflow benchmark --config MANIFEST --output DIR
+  ditflow page DIR
+  ditflow rate make --results DIR --output DIR
+  ditflow rate figure answers-*.json --key DIR/key.json --output DIR
   ditflow plan --config PRESET [--memory GIB]
   ditflow selftest --config PRESET
 
@@ -39,7 +43,14 @@ Every command has --help; `fit` and `predict` also have --print_config.
 """
 
 
-COMMANDS = {"benchmark": benchmark, "plan": plan, "selftest": selftest, "test": score}
+COMMANDS = {
+    "benchmark": benchmark,
+    "page": page,
+    "plan": plan,
+    "rate": rate,
+    "selftest": selftest,
+    "test": score,
+}
 """Commands that are not LightningCLI's; each takes its arguments and returns the exit status."""
 
 
@@ -78,7 +89,7 @@ def _run(args: list[str], held: ExitStack) -> int:
     elif args[0] == "inspect":
         print(inspect(args[1:]))
     elif args[0] in MotionCLI.subcommands():
-        MotionCLI(expand(args), held)
+        MotionCLI(args, held)
     elif args[0] in COMMANDS:
         return COMMANDS[args[0]](args[1:])
     else:

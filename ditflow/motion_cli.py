@@ -25,7 +25,10 @@ from ditflow.data import MotionDataModule
 from ditflow.errors import DitflowError
 from ditflow.files import whole
 from ditflow.module import MotionTransfer
-from ditflow.options import SHORT
+from ditflow.options import SHORT, expand
+from ditflow.page.command import write_page_if_possible
+from ditflow.page.history import COMMANDS, record_command
+from ditflow.page.run import PAGE, write_run_page
 from ditflow.parsing import OneLineErrors
 from ditflow.plan.running import describe_run
 from ditflow.predictions import Predictions
@@ -40,7 +43,11 @@ DESCRIPTION = "Transfer the motion of a video to new videos, with no training of
 RESULTS = ("motion.safetensors", "video.mp4", "checkpoints/last.ckpt")
 """Of a fit; where one of them is, there was an earlier run."""
 
-MADE = (*RESULTS, "video-*.mp4", "reference.mp4", "comparison.mp4", "tensorboard/events.out.*")
+MADE = (
+    *RESULTS,
+    *("video-*.mp4", "reference.mp4", "comparison.mp4", "tensorboard/events.out.*"),
+    *(PAGE, COMMANDS),
+)
 """All that a fit may leave, but for its config.yaml, which every run writes."""
 
 
@@ -60,12 +67,12 @@ class MotionCLI(LightningCLI):
     """LightningCLI with ditflow's callbacks always on and all output in one folder.
 
     Args:
-        args: the command line, by full names.
+        args: the command line, as it was typed.
         held: what is let go of when the command ends, such as the output folder.
     """
 
     def __init__(self, args: list[str], held: ExitStack):
-        self.held = held
+        self.typed, self.held = args, held
         super().__init__(
             MotionTransfer,
             MotionDataModule,
@@ -81,7 +88,7 @@ class MotionCLI(LightningCLI):
                 "enable_model_summary": False,
             },
             seed_everything_default=False,
-            args=args,
+            args=expand(args),
         )
 
     @staticmethod
@@ -160,6 +167,7 @@ class MotionCLI(LightningCLI):
         root = self._claim_output()
         if self.config[self.subcommand].overwrite and not self._goes_on_in(root):
             remove_results(root, MADE)
+        self._record_command(root)
         self._print_plan(injection)
 
     def _claim_output(self) -> Path:
@@ -168,6 +176,10 @@ class MotionCLI(LightningCLI):
         if self.trainer.is_global_zero:
             self.held.enter_context(claim(root))
         return root
+
+    def _record_command(self, root: Path) -> None:
+        if self.trainer.is_global_zero:
+            record_command(root, self.typed)
 
     def _print_plan(self, injection: KVInjection) -> None:
         frames = self.datamodule.frames
@@ -194,17 +206,25 @@ class MotionCLI(LightningCLI):
                 f"trainer.devices: {self.trainer.world_size} processes for {missing} videos to "
                 f"make; use at most {missing}."
             )
+        self._record_command(root)
 
     def after_fit(self) -> None:
         root = Path(self.trainer.default_root_dir)
-        names = ("motion.safetensors", "config.yaml", "tensorboard", "checkpoints")
+        self._write_page(root)
+        names = ("motion.safetensors", "config.yaml", "tensorboard", "checkpoints", PAGE)
         self._report([*self.writer.paths, *(root / name for name in names)])
 
     def after_predict(self) -> None:
-        comparison = Path(self.trainer.default_root_dir) / "comparison.mp4"
+        root = Path(self.trainer.default_root_dir)
+        comparison = root / "comparison.mp4"
         if not self.writer.paths and self.trainer.is_global_zero and not comparison.exists():
             self.writer.compare(self.model, self.datamodule, self.predictions)
-        self._report([*self.predictions.paths(), comparison])
+        self._write_page(root)
+        self._report([*self.predictions.paths(), root / "reference.mp4", comparison, root / PAGE])
+
+    def _write_page(self, root: Path) -> None:
+        if self.trainer.is_global_zero:
+            write_page_if_possible(write_run_page, root)
 
     def _report(self, paths: Sequence[Path]) -> None:
         print(f"Wrote to {self.trainer.default_root_dir}:")

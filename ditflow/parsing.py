@@ -17,7 +17,7 @@ class OneLineErrors:
             # The parser's own, over values that it did not expect where they are.
             reason = f"{type(error).__name__}: {error}"
             raise DitflowError(
-                f"an option or configuration has a value of a wrong type ({shortened(reason, 200)})."
+                f"an option or a setting has a value of a wrong type ({shortened(reason, 200)})."
             ) from error
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import shlex
 import subprocess
 import sys
 import zipfile
@@ -21,6 +22,7 @@ from ditflow.options import SHORT, expand, preset_path
 from ditflow.predictions import slug
 from ditflow.reading import read_video
 from ditflow.shipped import shipped
+from tests.page.parsing import Page
 from tests.test_video import write_audio
 
 PRESETS = sorted(path.stem for path in shipped("presets").glob("*.yaml"))
@@ -58,12 +60,25 @@ def test_fit_writes_one_folder(fitted):
         "config.yaml",
         "tensorboard",
         "checkpoints",
+        "commands.txt",
+        "index.html",
     }
     assert read_video(fitted / "comparison.mp4").shape == (25, 64, 64 * 2 + 4, 3)
     assert [path.name for path in (fitted / "checkpoints").iterdir()] == ["last.ckpt"]
     header = MotionEmbedding.load(fitted / "motion.safetensors").header
     assert (header.target, header.parameterization) == ("positions", "coordinates")
     assert header.reference == "reference.mp4"
+
+
+def test_fit_leaves_a_page_with_the_commands(fitted):
+    page = Page(fitted / "index.html")
+    assert [video["aria-label"] for video in page.all("video")] == ["reference", PROMPT]
+    (typed,) = (fitted / "commands.txt").read_text().splitlines()
+    assert shlex.split(typed)[:2] == ["ditflow", "fit"]
+    assert shlex.split(typed)[5:7] == [PROMPT, "--output"]
+    assert typed in page.text
+    assert f"ditflow predict --embedding {fitted / 'motion.safetensors'}" in page.text
+    assert len(page.all("circle")) == 2  # losses of two guided steps
 
 
 def test_tensorboard_has_losses_rates_flows_and_videos(fitted):
@@ -99,9 +114,11 @@ def test_predict_names_a_file_a_prompt_and_seed(fitted, tmp_path, capsys):
         "a-yellow-circle-on-a-navy-background-seed0.mp4",
         "a-yellow-circle-on-a-navy-background-seed1.mp4",
         "comparison.mp4",
+        "reference.mp4",
     ]
     out = capsys.readouterr().out
     assert all(name in out for name in names)
+    assert len(Page(tmp_path / "out" / "index.html").all("video")) == 5  # the reference as well
 
 
 def test_predict_makes_only_what_is_missing(fitted, tmp_path, capsys):
@@ -243,6 +260,8 @@ def test_a_wheel_carries_presets_configs_and_weights(tmp_path):
         shared = {f"ditflow/{folder}/{path.name}" for path in Path(folder).glob("*.yaml")}
         assert shared
         assert shared <= names
+    templates = Path("ditflow/page/templates").iterdir()
+    assert {str(path) for path in templates} <= names
     weights = Path("ditflow/sprites/weights").rglob("*.*")
     assert {str(path) for path in weights if path.is_file()} <= names
     assert not any(name.startswith(("tests", "work", "demo")) for name in names)

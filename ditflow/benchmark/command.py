@@ -24,6 +24,10 @@ from ditflow.benchmark.tables import write_tables
 from ditflow.claim import claim
 from ditflow.errors import DitflowError
 from ditflow.options import manifest_path, resolve_configs
+from ditflow.page.benchmark import write_benchmark_page
+from ditflow.page.command import write_page_if_possible
+from ditflow.page.history import record_command
+from ditflow.page.run import PAGE
 from ditflow.parsing import CommandParser
 from ditflow.scoring import Scorer
 
@@ -50,13 +54,15 @@ def benchmark(args: Sequence[str]) -> int:
     manifest = Manifest(**{field.name: parsed[field.name] for field in fields(Manifest)})
     configs = [token for token in paths if token.endswith((".yaml", ".yml"))]
     name = Path(configs[-1]).stem if configs else "benchmark"
+    # How many shared the work is left out: the same command makes the same.
+    typed = ["benchmark", *_without(_without(args, "--processes"), "--share")]
     if parsed.processes == 1:
-        return run(manifest, parsed.output, name, _share(parsed.share))
+        return run(manifest, parsed.output, name, typed, _share(parsed.share))
     if parsed.processes < 1 or parsed.share is not None:
         raise DitflowError(f"processes={parsed.processes} must be at least 1, and without --share.")
     jobs = manifest.jobs(parsed.output)  # anything wrong is found once
     with claim(parsed.output):
-        statuses = run_processes(_without(paths, "--processes"), parsed.processes)
+        statuses = run_processes(_without(args, "--processes"), parsed.processes)
         report(parsed.output, name)
     scorer = _scorer(manifest)
     missing = sum(not job.is_finished(parsed.output, scorer.names()) for job in jobs)
@@ -65,13 +71,20 @@ def benchmark(args: Sequence[str]) -> int:
     return 1 if missing or any(statuses) else 0
 
 
-def run(manifest: Manifest, folder: Path, name: str, part: tuple[int, int] | None = None) -> int:
-    """Run a manifest's jobs of this process, then write tables and montages.
+def run(
+    manifest: Manifest,
+    folder: Path,
+    name: str,
+    typed: Sequence[str],
+    part: tuple[int, int] | None = None,
+) -> int:
+    """Run a manifest's jobs of this process, then write tables, montages and the page.
 
     Args:
         manifest: what to run.
         folder: of the output.
         name: of the manifest, for titles.
+        typed: the command line, which is kept in the folder.
         part: rank and number of processes; by default as this process was started.
 
     Returns:
@@ -84,6 +97,7 @@ def run(manifest: Manifest, folder: Path, name: str, part: tuple[int, int] | Non
     runner = Runner(folder, manifest.references, _scorer(manifest))
     failed = 0
     with claim(folder) if part is None and rank == 0 else nullcontext():
+        record_command(folder, typed)
         for job in tqdm(own, desc=f"Rank {rank} of {ranks}" if ranks > 1 else "Jobs", unit="job"):
             error = runner.run(job)
             if error is not None:
@@ -96,12 +110,13 @@ def run(manifest: Manifest, folder: Path, name: str, part: tuple[int, int] | Non
 
 
 def report(folder: Path, name: str) -> None:
-    """Write tables and montages of all that is there."""
+    """Write tables, montages and the page of all that is there."""
     records = read_results(folder)
     tables, montages = write_tables(records, folder, name), write_montages(records, folder)
     events = write_events(tables[0].read_text(encoding="utf-8"), montages, folder, name)
+    write_page_if_possible(write_benchmark_page, folder)
     print(f"Wrote to {folder}:")
-    for path in [*tables, *montages, events]:
+    for path in [*tables, *montages, events, folder / PAGE]:
         print(f"  {path}")
 
 

@@ -11,6 +11,14 @@ from ditflow.files import write_text
 from ditflow.hashing import hash_of
 from ditflow.settings import Settings
 
+DESCRIBED = frozenset(
+    {
+        *("key", "order", "file", "backbone", "method", "video"),
+        *("fitted", "category", "prompt", "reused", "seed"),
+    }
+)
+"""What every result says of itself, beside its scores or its error."""
+
 
 @dataclass(frozen=True, eq=False)  # settings cannot be hashed
 class Job:
@@ -110,4 +118,5 @@ def _read(path: Path) -> dict[str, Any] | None:
         result = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return result if isinstance(result, dict) and "key" in result else None
+    whole = isinstance(result, dict) and result.keys() >= DESCRIBED
+    return result if whole and ("scores" in result or "error" in result) else None

@@ -43,8 +43,8 @@ class Runner:
         if not missing:
             return None
         try:
-            for result, video, made in self._make(job, missing):
-                self._file(result, video, made, keys[result])
+            for result, video, data, made in self._make(job, missing):
+                self._file(result, video, data, made, keys[result])
         except Exception as error:  # whatever it was: it is filed, and the other jobs go on
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
             for result in missing:
@@ -57,7 +57,7 @@ class Runner:
 
     def _make(
         self, job: Job, wanted: list[Result]
-    ) -> Iterator[tuple[Result, tuple[torch.Tensor, torch.Tensor], dict[str, Any]]]:
+    ) -> Iterator[tuple[Result, torch.Tensor, MotionDataModule, dict[str, Any]]]:
         """Wanted results' videos with the reference as the model saw it, and their cost."""
         backbone = self._backbone(job.settings.backbone)
         reference = job.reference
@@ -80,7 +80,7 @@ class Runner:
             for result in wanted:
                 if not result.is_reused:
                     cost = {"seconds": seconds, "peak_mib": peak.mib}
-                    yield result, (module.videos[0], data.frames), cost
+                    yield result, module.videos[0], data, cost
                     continue
                 again = MotionDataModule(
                     prompts=[result.prompt], embedding=Path(folder) / "motion.safetensors"
@@ -90,7 +90,7 @@ class Runner:
                     started = time.monotonic()
                     video = self._trainer(job, folder, backbone.device).predict(module, again)[0]
                     cost = {"seconds": time.monotonic() - started, "peak_mib": peak.mib}
-                yield result, (video, data.frames), cost
+                yield result, video, data, cost
 
     def _module(self, job: Job, backbone: CogVideoXBackbone) -> MotionTransfer:
         module = job.settings.module(backbone, seed=job.seed)
@@ -106,21 +106,20 @@ class Runner:
     def _file(
         self,
         result: Result,
-        videos: tuple[torch.Tensor, torch.Tensor],
+        video: torch.Tensor,
+        data: MotionDataModule,
         cost: dict[str, Any],
         key: str,
     ) -> None:
-        video, reference = videos
-        settings = result.job.settings.data
         scores = self.scorer.score(
-            video, reference, result.prompt, reference_name=result.job.reference.name
-        ) | self.references.extra(video, reference, result.prompt)
+            video, data.frames, result.prompt, reference_name=result.job.reference.name
+        ) | self.references.extra(video, data.frames, result.prompt)
         path = result.path(self.folder)
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_video(video, path.with_suffix(".mp4"), settings["fps"])
+        write_video(video, path.with_suffix(".mp4"), data.fps)
         shown = self.folder / "references" / f"{result.job.reference.name}.mp4"
         if not shown.exists():
-            write_video(reference, shown, settings["fps"])
+            write_video(data.frames, shown, data.fps)
         write_result(path, self._describe(result, key) | cost | {"scores": scores})
 
     def _describe(self, result: Result, key: str) -> dict[str, Any]:

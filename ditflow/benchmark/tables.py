@@ -5,7 +5,7 @@ import io
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ditflow.benchmark.bootstrap import Interval, interval
 from ditflow.benchmark.references import CATEGORIES
@@ -21,19 +21,45 @@ MORE = {
 COST = {"seconds": "seconds", "peak_mib": "peak MiB"}
 
 
-def markdown(records: Sequence[Record], name: str) -> str:
+class Table(NamedTuple):
+    """Rows of cells, the first of which are headings."""
+
+    rows: list[list[str]]
+    title: str = ""
+
+
+class Section(NamedTuple):
+    """A backbone's tables, and how they were measured."""
+
+    backbone: str
+    how: str
+    tables: list[Table]
+
+
+def sections(records: Sequence[Record]) -> list[Section]:
     """Every backbone's tables: as the paper's Table 1, all other scores, and reuse if there is."""
     good = [record for record in records if "error" not in record]
-    lines = [f"# {name}", ""]
-    for backbone in _ordered(good, "backbone"):
+    found = []
+    for backbone in ordered(good, "backbone"):
         own = [record for record in good if record["backbone"] == backbone]
         fitted = [record for record in own if not record["reused"]]
         reused = [record for record in own if record["reused"]]
-        lines += [f"## {backbone}", "", _how(own), "", *_paper_table(fitted), ""]
-        lines += [*_score_table(fitted), ""]
+        tables = [Table(_paper_table(fitted)), Table(_score_table(fitted))]
         if reused:
-            lines += ["Reused on another prompt, without optimisation:", ""]
-            lines += [*_reuse_table(fitted, reused), "", *_score_table(reused), ""]
+            title = "Reused on another prompt, without optimisation:"
+            tables += [Table(_reuse_table(fitted, reused), title), Table(_score_table(reused))]
+        found.append(Section(backbone, _how(own), tables))
+    return found
+
+
+def markdown(records: Sequence[Record], name: str) -> str:
+    """Every section, and what failed."""
+    lines = [f"# {name}", ""]
+    for section in sections(records):
+        lines += [f"## {section.backbone}", "", section.how, ""]
+        for table in section.tables:
+            lines += [table.title, ""] if table.title else []
+            lines += [*_table(table.rows), ""]
     failed = [record for record in records if "error" in record]
     if failed:
         lines += [f"{len(failed)} results failed:", ""]
@@ -75,7 +101,7 @@ def write_tables(records: Sequence[Record], folder: Path, name: str) -> list[Pat
     return list(texts)
 
 
-def _paper_table(records: Sequence[Record]) -> list[str]:
+def _paper_table(records: Sequence[Record]) -> list[list[str]]:
     """MF and IQ by category, as the paper's Table 1."""
     categories = [c for c in CATEGORIES if any(r["category"] == c for r in records)]
     columns: list[tuple[str, Callable[[Record], bool], str]] = []
@@ -89,32 +115,32 @@ def _paper_table(records: Sequence[Record]) -> list[str]:
                 )
             )
     rows = [["method", *(title for title, _, _ in columns)]]
-    for method in _ordered(records, "method"):
+    for method in ordered(records, "method"):
         own = [record for record in records if record["method"] == method]
         row = [method]
         for _, belongs, score in columns:
             row.append(_cell(_interval([r for r in own if belongs(r)], score)))
         rows.append(row)
-    return _table(rows)
+    return rows
 
 
-def _score_table(records: Sequence[Record]) -> list[str]:
+def _score_table(records: Sequence[Record]) -> list[list[str]]:
     """All other scores and the cost, over all categories."""
     titles = HEADINGS | MORE | COST
     scores = [s for s in _scores(records) if s not in ("mf", "iq")]
     rows = [["method", *(titles.get(score, score) for score in scores)]]
-    for method in _ordered(records, "method"):
+    for method in ordered(records, "method"):
         own = [record for record in records if record["method"] == method]
         rows.append([method, *(_cell(_interval(own, score), score in COST) for score in scores)])
-    return _table(rows)
+    return rows
 
 
-def _reuse_table(fitted: Sequence[Record], reused: Sequence[Record]) -> list[str]:
+def _reuse_table(fitted: Sequence[Record], reused: Sequence[Record]) -> list[list[str]]:
     """As the paper's Figure 7a: what is lost against optimising for the prompt itself."""
     rows = [
         ["method", "MF optimised", "MF reused", "change", "IQ optimised", "IQ reused", "change"]
     ]
-    for method in _ordered(reused, "method"):
+    for method in ordered(reused, "method"):
         row = [method]
         for score in ("mf", "iq"):
             before, after = (
@@ -123,7 +149,7 @@ def _reuse_table(fitted: Sequence[Record], reused: Sequence[Record]) -> list[str
             )
             row += [_cell(before), _cell(after), _change(before, after)]
         rows.append(row)
-    return _table(rows)
+    return rows
 
 
 def _change(before: Interval | None, after: Interval | None) -> str:
@@ -145,7 +171,7 @@ def _how(records: Sequence[Record]) -> str:
     )
 
 
-def _ordered(records: Iterable[Record], name: str) -> list[str]:
+def ordered(records: Iterable[Record], name: str) -> list[str]:
     """Values of a field in the order of the manifest, which is each record's `order`."""
     first: dict[str, int] = {}
     for record in records:

@@ -26,7 +26,7 @@ class VideoWriter(BasePredictionWriter):
 
     A fit writes `reference.mp4`, `video.mp4` and `comparison.mp4` (with several prompts one video
     each, named by prompt); a predict one file a prompt and seed, with a record of what it was made
-    with, and `comparison.mp4` of all, the reference first.
+    with, `reference.mp4` and `comparison.mp4` of all, the reference first.
     """
 
     def __init__(self):
@@ -78,12 +78,15 @@ class VideoWriter(BasePredictionWriter):
         """All videos of a predict side by side, also those of earlier processes; first the
         reference, if the embedding carries its latents."""
         motion, shown = data.motion, predictions.paths()
+        folder = shown[0].parent
         videos = [as_tensor(read_video(path, FrameRange())) for path in shown[:COMPARED]]
         reference = motion.tensors.get("reference_latents")
         if reference is not None:
             videos = [module.decode(reference, motion.header.num_frames), *videos]
+            if not (folder / "motion.safetensors").exists():  # a fit's has its own, undecoded
+                write_video(videos[0], folder / "reference.mp4", data.fps)
         total = len(shown) + (reference is not None)
-        self._compare(videos, total, shown[0].parent, data.fps)
+        self._compare(videos, total, folder, data.fps)
 
     def _compare(
         self, videos: Sequence[torch.Tensor], total: int, folder: Path, fps: float

@@ -4,6 +4,7 @@ import csv
 import json
 from pathlib import Path
 
+import decord
 import numpy as np
 import pytest
 import yaml
@@ -19,6 +20,7 @@ from ditflow.cli import main
 from ditflow.settings import read_settings, stack
 from ditflow.shipped import shipped
 from ditflow.sprites.references import SpritesReferences, clip_and_prompts
+from tests.page.parsing import Page
 
 MANIFESTS = sorted(path.stem for path in (shipped("configs") / "benchmark").glob("*.yaml"))
 QUICK = {"model": {"num_inference_steps": 3, "guided_share": 0.4, "optimization_steps": 1}}
@@ -157,6 +159,15 @@ def test_a_benchmark_resumes_and_renews_what_changed(tmp_path, capsys):
     assert "| plain |" in table
     assert "MF reused" in table
     assert len(list((out / "montage").glob("*.png"))) == 2
+    page = Page(out / "index.html")
+    assert "8 results" in page.text
+    assert f"ditflow benchmark --config {tmp_path / 'small.yaml'} --output {out}" in page.text
+    assert len(decord.VideoReader(str(out / results[0]["file"]))) == 25
+    rates = [
+        decord.VideoReader(str(path)).get_avg_fps()
+        for path in (out / results[0]["file"], next((out / "references").glob("*.mp4")))
+    ]
+    assert rates == [8, 8]  # played side by side they must show the same frames
     with (out / "table.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert {row["category"] for row in rows} == {"caption", "scene", "all"}

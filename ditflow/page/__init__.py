@@ -1,0 +1,1 @@
+"""Pages of runs: one `index.html` in an output folder, readable without server and network."""

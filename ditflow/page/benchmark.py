@@ -1,0 +1,104 @@
+"""The page of a benchmark: its tables, and every result to browse."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ditflow.benchmark.jobs import read_results
+from ditflow.benchmark.tables import ordered, sections
+from ditflow.files import write_text
+from ditflow.page.history import read_commands
+from ditflow.page.render import link, render
+from ditflow.page.run import PAGE
+from ditflow.scoring import HEADINGS
+
+TABLE = "table.md"
+SHOWN = ("mf", "iq", "trajectory_error", "temporal_consistency")
+"""Scores below a video; the tables have all of them."""
+
+
+def write_benchmark_page(folder: Path) -> Path:
+    """Write `index.html` of what is there of a benchmark.
+
+    Videos stay beside the page, and only those of the chosen reference are loaded: there may be
+    thousands.
+
+    Args:
+        folder: of the benchmark's output.
+
+    Returns:
+        the page.
+
+    Raises:
+        DitflowError: the page cannot be written.
+    """
+    records = sorted(read_results(folder), key=lambda record: record["order"])
+    failed = [record for record in records if "error" in record]
+    montages = sorted((folder / "montage").glob("*.png"))
+    text = render(
+        "benchmark.html",
+        title=_name(folder),
+        results=len(records),
+        sections=sections(records),
+        failed=failed,
+        montages=[(path.stem, link(path, folder)) for path in montages],
+        commands=read_commands(folder),
+        choices=_choices(records, folder),
+    )
+    path = folder / PAGE
+    write_text(path, text)
+    return path
+
+
+def video_in(folder: Path, record: dict[str, Any]) -> Path | None:
+    """A result's video; None if it is not there, or the record points out of the folder."""
+    path = folder / record["file"]
+    inside = path.resolve().is_relative_to(folder.resolve())
+    return path if inside and path.is_file() else None
+
+
+def reference_in(folder: Path, record: dict[str, Any]) -> Path | None:
+    """A result's reference as the model saw it, if it is there."""
+    return video_in(folder, {"file": f"references/{record['video']}.mp4"})
+
+
+def _name(folder: Path) -> str:
+    """Of the manifest, which the table has as its heading."""
+    try:
+        first = (folder / TABLE).read_text(encoding="utf-8").partition("\n")[0]
+    except (OSError, UnicodeDecodeError):
+        first = ""
+    return first.removeprefix("# ") or folder.resolve().name
+
+
+def _choices(records: Sequence[dict[str, Any]], folder: Path) -> dict[str, Any]:
+    """What the page's script chooses from."""
+    videos = {record["video"]: reference_in(folder, record) for record in records}
+    return {
+        "backbones": ordered(records, "backbone"),
+        "videos": {
+            name: None if path is None else link(path, folder)
+            for name, path in sorted(videos.items())
+        },
+        "categories": ordered(records, "category"),
+        "results": [_result(record, folder) for record in records],
+    }
+
+
+def _result(record: dict[str, Any], folder: Path) -> dict[str, Any]:
+    path = video_in(folder, record)
+    name = record["method"]
+    if record["reused"]:
+        name = f"{name}, from {record['fitted']}"
+    scores = record.get("scores", {})
+    return {
+        "backbone": record["backbone"],
+        "video": record["video"],
+        "category": record["category"],
+        "seed": record["seed"],
+        "name": name,
+        "prompt": record["prompt"],
+        "file": None if path is None or "error" in record else link(path, folder),
+        "error": record.get("error"),
+        "scores": ", ".join(f"{HEADINGS[s]} {scores[s]:.3f}" for s in SHOWN if s in scores),
+    }

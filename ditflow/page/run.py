@@ -1,0 +1,173 @@
+"""The page of a fit or a predict."""
+
+import json
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ditflow.claim import LOCK
+from ditflow.embedding_header import EmbeddingHeader, read_header
+from ditflow.errors import DitflowError
+from ditflow.files import write_text
+from ditflow.page.curve import loss_curve
+from ditflow.page.events import read_events
+from ditflow.page.history import read_commands
+from ditflow.page.render import data_uri, link, render, sources
+from ditflow.trust import check_backbone_is_known
+
+PAGE = "index.html"
+CONFIG = "config.yaml"
+EMBEDDING = "motion.safetensors"
+SECTIONS = ("model", "data", "kv_injection")
+"""Of a configuration, what says what was computed; the rest says how and where."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A video on a page, its name and what it was made with."""
+
+    path: Path
+    name: str
+    detail: str = ""
+
+
+def write_run_page(folder: Path) -> Path:
+    """Write `index.html` of what a fit or a predict left in a folder, finished or not.
+
+    Args:
+        folder: of the output; videos that are not there, or events, are left out.
+
+    Returns:
+        the page.
+
+    Raises:
+        DitflowError: no configuration that can be read, or the page cannot be written.
+    """
+    config = _read_config(folder / CONFIG)
+    header = _header(folder)
+    videos = _videos(folder, config, header)
+    addresses = sources([video.path for video in videos], folder)
+    events = read_events(folder / "tensorboard")
+    path = folder / PAGE
+    text = render(
+        "run.html",
+        title=folder.resolve().name,
+        kind="predict" if _is_predict(config) else "fit",
+        backbone=_backbone(config, header),
+        target=config["model"].get("target"),
+        videos=[(video, addresses[video.path]) for video in videos],
+        curve=loss_curve(events.losses),
+        prompts=len(header.prompts) if header else 1,
+        flows=[(step + 1, _png(picture)) for step, picture in events.flows.items()],
+        reference_flow=_png(events.reference),
+        wheel=_png(events.wheel),
+        commands=read_commands(folder),
+        reuse=None if header is None or _is_predict(config) else _reuse(folder, header),
+        settings=[(section, list(flat(config[section]))) for section in SECTIONS],
+        config=(folder / CONFIG).read_text(encoding="utf-8"),
+        files=_files(folder),
+    )
+    write_text(path, text)
+    return path
+
+
+def flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
+    """Every setting with its name as it is given on the command line: `objective.temperature`."""
+    for name, value in values.items():
+        if name == "init_args" and isinstance(value, Mapping):
+            yield from flat(value, above)
+        elif isinstance(value, Mapping):
+            yield from flat(value, f"{above}{name}.")
+        else:
+            full = above.removesuffix(".") if name == "class_path" and above else f"{above}{name}"
+            plain = isinstance(value, str) and value
+            yield full, value if plain else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise DitflowError(
+            f"{path} cannot be read as settings; give the output folder of a fit or a predict."
+        ) from error
+    if not isinstance(config, dict) or not all(
+        isinstance(config.setdefault(section, {}), dict) for section in SECTIONS
+    ):
+        raise DitflowError(f"{path} holds no settings; give the folder of a fit or a predict.")
+    return config
+
+
+def _is_predict(config: Mapping[str, Any]) -> bool:
+    return bool(config["data"].get("embedding"))
+
+
+def _header(folder: Path) -> EmbeddingHeader | None:
+    """What the embedding of a fit says; nothing if it is not there or was not written whole."""
+    try:
+        return read_header(folder / EMBEDDING)
+    except DitflowError:
+        return None
+
+
+def _backbone(config: Mapping[str, Any], header: EmbeddingHeader | None) -> str:
+    if header is not None:
+        return header.backbone
+    return dict(flat(config["model"])).get("backbone.name", "")
+
+
+def _videos(folder: Path, config: Mapping[str, Any], header: EmbeddingHeader | None) -> list[Shown]:
+    """The reference, a fit's videos by prompt, and a predict's by prompt and seed."""
+    given = config["data"].get("prompts") or []
+    prompts = dict(enumerate(header.prompts if header is not None else given))
+    found = []
+    if (folder / "reference.mp4").exists():
+        found.append(Shown(folder / "reference.mp4", "reference"))
+    fitted = {0: folder / "video.mp4"}
+    for path in folder.glob("video-*.mp4"):
+        if match := re.match(r"video-(\d+)-", path.name):
+            fitted[int(match[1])] = path
+    for index, path in sorted(fitted.items()):
+        if path.exists():
+            found.append(Shown(path, str(prompts.get(index, path.stem)), "fitted"))
+    for path in sorted(folder.glob("*-seed*.json")):
+        record, video = _record(path), path.with_suffix(".mp4")
+        if record is not None and video.exists():
+            found.append(Shown(video, str(record["prompt"]), f"seed {record.get('seed')}"))
+    return found
+
+
+def _record(path: Path) -> dict[str, Any] | None:
+    """What a predict wrote beside a video; None for anything else."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) and "prompt" in record else None
+
+
+def _reuse(folder: Path, header: EmbeddingHeader) -> str:
+    """The command that puts a fit's motion into other prompts."""
+    command = ["ditflow", "predict", "--embedding", str(folder / EMBEDDING)]
+    try:
+        check_backbone_is_known(header)
+    except DitflowError:
+        command += ["--backbone", str(header.model["backbone"]["init_args"]["name"])]
+    command += ["--prompts", "another prompt", "--output", f"{folder}-reused"]
+    return shlex.join(command)
+
+
+def _png(content: bytes | None) -> str | None:
+    return None if content is None else data_uri(content, "image/png")
+
+
+def _files(folder: Path) -> list[tuple[str, str]]:
+    """Names and addresses of what lies beside the page."""
+    paths = [path for path in sorted(folder.iterdir()) if path.is_file()]
+    shown = [path for path in paths if path.name not in (PAGE, LOCK) and path.name[0] != "."]
+    return [(path.name, link(path, folder)) for path in shown]

@@ -1,0 +1,71 @@
+const { backbones, videos, categories, results } = JSON.parse(
+  document.getElementById("choices").textContent
+);
+const [backbone, video, category, seed] = ["backbone", "video", "category", "seed"].map((id) =>
+  document.getElementById(id)
+);
+const shown = document.getElementById("shown");
+const player = new Player(document.querySelector(".player"));
+
+function element(name, text, className = "") {
+  const made = document.createElement(name);
+  made.textContent = text;
+  if (className) made.className = className;
+  return made;
+}
+
+// Fills a list of choices and keeps the one that was chosen, if it is still there.
+function fill(select, values) {
+  const before = select.value;
+  select.replaceChildren(...values.map((value) => new Option(value, value)));
+  if (values.map(String).includes(before)) select.value = before;
+  select.parentElement.hidden = values.length < 2;
+}
+
+function figure(name, file, detail, error) {
+  const made = document.createElement("figure");
+  if (file) {
+    const player = document.createElement("video");
+    Object.assign(player, { muted: true, playsInline: true, preload: "auto", src: file });
+    player.setAttribute("aria-label", name);
+    made.append(player);
+  } else {
+    made.append(element("p", error ?? "This video is not there.", "missing error"));
+  }
+  const caption = element("figcaption", `${name} `);
+  caption.append(element("span", detail, "detail"));
+  made.append(caption);
+  return made;
+}
+
+function show() {
+  const here = results.filter(
+    (r) =>
+      r.backbone === backbone.value && r.video === video.value && r.category === category.value
+  );
+  fill(seed, [...new Set(here.map((r) => r.seed))]);
+  const chosen = here.filter((r) => String(r.seed) === seed.value);
+  document.getElementById("prompt").textContent = chosen.length
+    ? `“${chosen[0].prompt}”`
+    : "Nothing was made for this choice yet.";
+  for (const old of shown.querySelectorAll("video")) old.removeAttribute("src"); // let it go
+  shown.replaceChildren(
+    figure("reference", videos[video.value], video.value),
+    ...chosen.map((r) => figure(r.name, r.file, r.scores, r.error))
+  );
+  player.take();
+}
+
+function step(by) {
+  const count = video.options.length;
+  video.selectedIndex = (video.selectedIndex + by + count) % count;
+  show();
+}
+
+fill(backbone, backbones);
+fill(video, Object.keys(videos));
+fill(category, categories);
+for (const select of [backbone, video, category, seed]) select.addEventListener("change", show);
+document.getElementById("previous").addEventListener("click", () => step(-1));
+document.getElementById("next").addEventListener("click", () => step(1));
+show();
