@@ -284,12 +284,17 @@ class CogVideoXBackbone(Backbone):
     ) -> torch.Tensor:
         with self.positioned(positions, latents.shape), self._kept_for_backward():
             return self.transformer(
-                hidden_states=latents.to(self.dtype),
+                hidden_states=self.model_input(latents),
                 encoder_hidden_states=prompt,
                 timestep=torch.as_tensor(timestep, device=self.device).expand(latents.shape[0]),
                 image_rotary_emb=positions if self.rotary else None,
                 return_dict=False,
             )[0]
+
+    def model_input(self, latents: torch.Tensor) -> torch.Tensor:
+        """What the transformer is given of latents [B, F, C, h, w]; a model that is given more
+        beside them, such as an image's, adds it here."""
+        return latents.to(self.dtype)
 
     def positioned(
         self, positions: Positions, latent_shape: tuple[int, ...]
