@@ -8,6 +8,7 @@ import yaml
 
 from ditflow.embedding_header import read_header
 from ditflow.errors import DitflowError
+from ditflow.hub import embedding_file
 from ditflow.shipped import shipped
 from ditflow.trust import check_backbone_is_known
 
@@ -64,7 +65,7 @@ def expand(args: Sequence[str]) -> list[str]:
     if subcommand == "predict":
         embedding = _value(expanded, "--data.embedding")
         if embedding is not None:
-            header = read_header(embedding)
+            header = read_header(embedding_file(embedding))
             configs = _values(expanded, "--config", "-c")
             if not _backbone_given(expanded) and not any(map(_names_backbone, configs)):
                 check_backbone_is_known(header)

@@ -32,7 +32,7 @@ def score(args: Sequence[str]) -> int:
     """
     parser = CommandParser(prog="ditflow test", description=score.__doc__)
     parser.add_argument("--video", type=Path, required=True, help="The reference.")
-    parser.add_argument("--embedding", type=Path, help="motion.safetensors of a fit.")
+    parser.add_argument("--embedding", type=Path, help="Of a fit, or user/name on the hub.")
     parser.add_argument("--backbone", type=str, help="By default the one that was fitted on.")
     parser.add_argument("--videos", type=Path, nargs="+", help="Videos to score.")
     parser.add_argument("--prompts", "--prompt", type=str, nargs="+", default=[])
@@ -78,7 +78,7 @@ def _given(given: Any) -> Iterator[tuple[str, torch.Tensor, str]]:
 
 
 def _made(given: Any) -> Iterator[tuple[str, torch.Tensor, str]]:
-    header = MotionEmbedding.load(given.embedding).header
+    header = MotionEmbedding.from_pretrained(given.embedding).header
     fitted = {"model": header.model, "kv_injection": header.injection}
     if given.backbone is None:
         check_backbone_is_known(header)

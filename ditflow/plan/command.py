@@ -56,7 +56,10 @@ def plan(args: Sequence[str]) -> int:
 
 
 def prepare(
-    settings: Settings, size: Sequence[int | None] = (None, None, None), prompts: int = 1
+    settings: Settings,
+    size: Sequence[int | None] = (None, None, None),
+    prompts: int = 1,
+    cache: bool = False,
 ) -> tuple[Planner, Cost]:
     """A planner for a fit with these settings, and the fit's cost.
 
@@ -64,6 +67,7 @@ def prepare(
         settings: of the run.
         size: frames, height and width in pixels, each in place of the settings'.
         prompts: fitted together.
+        cache: take what was followed in an earlier plan.
     """
     configs = read_configs(settings.backbone.get("name", DEFAULT_PRESET))
     model = settings.model
@@ -114,4 +118,4 @@ def prepare(
         injected_block=injection.block,
         renewed=model["target"] == "positions" and not (rotary and injection.block == 0),
     )
-    return Planner(configs, work), passes
+    return Planner(configs, work, cache), passes
