@@ -42,7 +42,8 @@ COMMANDS = {
     "selftest": "ditflow.selftest:selftest",
     "test": "ditflow.score:score",
 }
-"""The others; each takes its arguments and returns the exit status."""
+"""The others; each takes its arguments and returns the exit status, and beside it is its parser,
+of the same name with `_parser`."""
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -8,7 +8,7 @@ from ditflow.errors import DitflowError, reason_of
 
 FILENAME = "motion.safetensors"
 
-HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
+HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*(@[\w./-]+)?")
 """`user/name`, or `user/name@revision`."""
 
 
@@ -85,7 +85,7 @@ def publish(
     Raises:
         DitflowError: the name is none, the hub cannot be reached or does not let this user write.
     """
-    from huggingface_hub import HfApi
+    from huggingface_hub import CommitOperationAdd, HfApi
     from huggingface_hub.errors import HTTPError
 
     if not is_hub_name(repo_id) or "@" in repo_id:
@@ -93,9 +93,8 @@ def publish(
     api = HfApi(token=token, library_name="ditflow", library_version=__version__)
     try:
         url = api.create_repo(repo_id, private=private, exist_ok=True)
-        api.upload_folder(
-            repo_id=url.repo_id, folder_path=folder, commit_message=message, token=token
-        )
+        files = [CommitOperationAdd(path.name, path) for path in sorted(folder.iterdir())]
+        api.create_commit(url.repo_id, files, commit_message=message)
     except (OSError, ValueError, HTTPError) as error:
         raise _failed("repo_id", repo_id, error) from error
     return str(url)
@@ -103,7 +102,7 @@ def publish(
 
 def _failed(option: str, repo_id: str, error: Exception) -> DitflowError:
     """What the hub's error means, in one line with a remedy."""
-    from huggingface_hub import errors
+    from huggingface_hub import errors, is_offline_mode
 
     status = getattr(getattr(error, "response", None), "status_code", None)
     login = "log in with `hf auth login`, or set HF_TOKEN"
@@ -117,21 +116,24 @@ def _failed(option: str, repo_id: str, error: Exception) -> DitflowError:
             )
         case errors.RevisionNotFoundError():
             said = "has no such revision; give one of its branches, tags or commits"
-        case errors.OfflineModeIsEnabled():
+        case _ if is_offline_mode():
             said = "is not kept here, and HF_HUB_OFFLINE is set; unset it, or give a file"
+            if option == "repo_id":
+                said = "cannot be reached while HF_HUB_OFFLINE is set; unset it"
         case errors.LocalEntryNotFoundError():
             said = (
                 "is neither a file or folder here nor kept from an earlier download, and the hub "
-                "cannot be reached; check the network and HF_HUB_OFFLINE, or give a file"
+                "cannot be reached; check the network, or give a file"
             )
         case errors.EntryNotFoundError():
             said = f"has no {FILENAME}; give a repository that `ditflow push` made"
         case errors.HFValidationError():
             said = "is no repository's name; give user/name"
         case _ if status in (401, 403, 404):
-            said = f"may not be written to by this user; {login} that may write"
+            verb = "read" if option == "embedding" else "written to"
+            said = f"may not be {verb} by this user; {login}"
         case _:
             said = f"could not be had from the hub ({reason_of(error)}); try again later"
             if option == "repo_id":
-                said = f"could not be written to ({reason_of(error)}); nothing was changed there"
+                said = f"could not be written to ({reason_of(error)}); nothing was published"
     return DitflowError(f"{option}={repo_id} {said}.")

@@ -1,6 +1,7 @@
 """`ditflow inspect`: what is in a motion embedding, in a table."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from ditflow.embedding import MotionEmbedding
 from ditflow.embedding_header import shortened
@@ -18,7 +19,7 @@ def inspect(args: Sequence[str]) -> int:
 def inspect_parser() -> CommandParser:
     """Of the command line."""
     parser = CommandParser(prog="ditflow inspect", description=inspect.__doc__)
-    parser.add_argument("embedding", type=str, help="Such as DIR/motion.safetensors.")
+    parser.add_argument("embedding", type=Path, help="Such as DIR/motion.safetensors.")
     return parser
 
 

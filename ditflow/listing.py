@@ -20,6 +20,8 @@ def list_embeddings(folder: Path | str) -> dict[Path, EmbeddingHeader]:
         raise DitflowError(f"folder={folder} does not exist; give a folder of motion embeddings.")
     found = {}
     for path in sorted(folder.rglob("*.safetensors")):
+        if path.name.startswith("."):
+            continue  # being written
         try:
             found[path] = read_header(path)
         except DitflowError:

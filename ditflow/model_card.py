@@ -79,7 +79,7 @@ def _use(header: EmbeddingHeader, name: str) -> str:
     embedded = header.backbone in embedded_backbones()
     prompt = '"a yellow circle on a navy background"' if embedded else '"a paper boat in a bathtub"'
     command = f"ditflow predict --embedding {name} --prompts {prompt} --output out"
-    parts = [f"```bash\npip install ditflow\n{command}\n```"]
+    parts = [f"```bash\n{command}\n```"]
     if not embedded:  # these are no repositories that a pipeline could be loaded from
         parts.append(f"```python\n{_python(header, name, prompt)}\n```")
     parts.append(f"The fit's seed, {header.seed}, carries the motion best, and is the default.")

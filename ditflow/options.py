@@ -59,9 +59,7 @@ def expand(args: Sequence[str]) -> list[str]:
     if not args or args[0] not in ("fit", "predict"):
         return list(args)
     subcommand, *rest = args
-    # A predict's seed is one of its seeds: the fit's own is in the embedding.
-    short = SHORT if subcommand == "fit" else SHORT | {"--seed": "--data.seeds"}
-    expanded = resolve_configs(_rewrite(rest, short), preset_path)
+    expanded = resolve_configs(_rewrite(rest, short_options(subcommand)), preset_path)
     if subcommand == "predict":
         embedding = _value(expanded, "--data.embedding")
         if embedding is not None:
@@ -79,6 +77,12 @@ def expand(args: Sequence[str]) -> list[str]:
     if not any(_names_backbone(config) for config in _values(expanded, "--config", "-c")):
         expanded = ["--config", str(preset_path(DEFAULT_PRESET)), *expanded]
     return [subcommand, *expanded]
+
+
+def short_options(subcommand: str) -> Mapping[str, str]:
+    """Full names by short ones. A predict's seed is one of its seeds: the fit's own is in the
+    embedding."""
+    return SHORT if subcommand == "fit" else SHORT | {"--seed": "--data.seeds"}
 
 
 def preset_path(name: str) -> Path:

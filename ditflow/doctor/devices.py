@@ -60,7 +60,7 @@ def look_at_dtypes(device: torch.device) -> Finding:
 def works(device: torch.device, dtype: torch.dtype) -> str | None:
     """None if attention and its gradient are right on this device in this format, or why not.
 
-    They are compared with those of the CPU in float64, to a few of the format's last digits.
+    They are compared with those of the CPU in float64.
     """
     generator = torch.Generator().manual_seed(0)
     exact = torch.randn(1, 2, 16, 64, generator=generator, dtype=torch.float64)
@@ -71,7 +71,7 @@ def works(device: torch.device, dtype: torch.dtype) -> str | None:
         return f"fails ({reason_of(error)[:80]})"
     right = _attention(exact)
     for own, other in zip((value, gradient), right, strict=True):
-        tolerance = 20 * torch.finfo(dtype).eps * other.abs().max()
+        tolerance = (1e-4 if dtype == torch.float32 else 0.05) * other.abs().max()
         if not (own.double().cpu() - other).abs().max() <= tolerance:
             return "gives wrong numbers"
     return None

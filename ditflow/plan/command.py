@@ -28,15 +28,7 @@ def plan(args: Sequence[str]) -> int:
     Returns:
         0 if it fits, as configured or with what is advised, otherwise 1.
     """
-    parser = CommandParser(prog="ditflow plan", description=plan.__doc__)
-    parser.add_argument(
-        "-c", "--config", type=str, nargs="+", default=[DEFAULT_PRESET], help="Presets, stacked."
-    )
-    parser.add_argument("--num-frames", type=int, help="By default the preset's.")
-    parser.add_argument("--height", type=int)
-    parser.add_argument("--width", type=int)
-    parser.add_argument("--prompts", type=int, default=1, help="Fitted together.")
-    parser.add_argument("--memory", type=float, help="GiB to fit into; by default this machine's.")
+    parser = plan_parser()
     given = parser.parse_args(list(args))
     settings = read_settings(*given.config)
     if given.memory is not None and not given.memory > 0:
@@ -53,6 +45,20 @@ def plan(args: Sequence[str]) -> int:
     better = advise(planner, made, machine.memory, machine.gpu)
     print(verdict(made, better, machine.memory, machine.name))
     return 0 if better is not None else 1
+
+
+def plan_parser() -> CommandParser:
+    """Of the command line."""
+    parser = CommandParser(prog="ditflow plan", description=plan.__doc__)
+    parser.add_argument(
+        "-c", "--config", type=str, nargs="+", default=[DEFAULT_PRESET], help="Presets, stacked."
+    )
+    parser.add_argument("--num-frames", type=int, help="By default the preset's.")
+    parser.add_argument("--height", type=int)
+    parser.add_argument("--width", type=int)
+    parser.add_argument("--prompts", type=int, default=1, help="Fitted together.")
+    parser.add_argument("--memory", type=float, help="GiB to fit into; by default this machine's.")
+    return parser
 
 
 def prepare(
