@@ -24,7 +24,7 @@ from ditflow.shipped import shipped
 from ditflow.trust import known_backbones
 from ditflow.unheeded import UNHEEDED
 
-SHELLS = ("bash", "zsh", "tcsh")
+SHELLS = ("bash", "zsh")
 
 OWNERS = {
     "--model.backbone": load_backbone,
@@ -65,11 +65,11 @@ def completion_script(shell: str) -> str:
         for action in parser._actions:  # argparse's, and shtab's way, to say how one completes
             if "--config" in action.option_strings:
                 function = "manifests" if name == "benchmark" else "presets"
-                action.complete = dict.fromkeys(("bash", "zsh"), f"_ditflow_{function}")
+                action.complete = dict.fromkeys(SHELLS, f"_ditflow_{function}")
             elif "--model.backbone" in action.option_strings:
                 action.complete = {}  # its arguments are `load_backbone`'s, not the class's own
             elif "--backbone" in action.option_strings:
-                action.complete = dict.fromkeys(("bash", "zsh"), "_ditflow_backbones")
+                action.complete = dict.fromkeys(SHELLS, "_ditflow_backbones")
         commands.add_subcommand(name, parser, help=(parser.description or "").partition("\n")[0])
     named = {"presets": presets, "manifests": manifests, "backbones": sorted(known_backbones())}
     functions = [_function(shell, name, words) for name, words in named.items()]
@@ -109,9 +109,7 @@ def _function(shell: str, name: str, words: Sequence[str]) -> str:
             '  compgen -f -- "$1"\n'
             "}"
         )
-    if shell == "zsh":
-        return f"_ditflow_{name}() {{\n  compadd -- {' '.join(words)}\n  _files\n}}"
-    return ""
+    return f"_ditflow_{name}() {{\n  compadd -- {' '.join(words)}\n  _files\n}}"
 
 
 class _Built(Exception):

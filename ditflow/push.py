@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 import torch.nn.functional as F
 
 from ditflow.embedding import MotionEmbedding
-from ditflow.hub import embedding_file
+from ditflow.hub import FILENAME
 from ditflow.parsing import CommandParser
 from ditflow.reading import read_video
 from ditflow.video import as_tensor, side_by_side, write_video
@@ -27,7 +27,8 @@ def push(args: Sequence[str]) -> int:
     """
     parser = push_parser()
     given = parser.instantiate(parser.parse_args(list(args)))
-    path = embedding_file(given.folder)
+    # Here, and never from the hub: a mistyped folder must not publish somebody else's.
+    path = given.folder / FILENAME if given.folder.is_dir() else given.folder
     embedding = MotionEmbedding.load(path)
     with TemporaryDirectory() as temporary:
         picture = given.picture

@@ -190,6 +190,7 @@ def test_a_push_that_may_not_is_one_line(hub, fitted, monkeypatch, capsys):
     assert main(["push", str(fitted), "motion"]) == 2
     assert "repo_id=motion is no repository's name" in capsys.readouterr().err
     assert main(["push", "runs/second", NAME]) == 2
+    assert "runs/second does not exist" in capsys.readouterr().err
     assert main(["push", str(fitted), NAME, "--picture", str(fitted / "video.mp4")]) == 2
     assert "picture=" in capsys.readouterr().err
     assert hub.repositories == {}

@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import SubprocessError
 
 import imageio.v3 as iio
 import imageio_ffmpeg
@@ -24,7 +25,7 @@ def look_at_codecs() -> Iterator[Finding]:
     try:
         said = f"{imageio_ffmpeg.get_ffmpeg_version()}, {imageio_ffmpeg.get_ffmpeg_exe()}"
         yield Finding("ffmpeg", said)
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, SubprocessError) as error:
         remedy = f"{REINSTALL}, or name one in IMAGEIO_FFMPEG_EXE"
         yield Finding("ffmpeg", reason_of(error), remedy, needed=True)
     with tempfile.TemporaryDirectory() as folder:

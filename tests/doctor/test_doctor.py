@@ -4,7 +4,6 @@ import shutil
 import stat
 from pathlib import Path
 
-import imageio_ffmpeg
 import pytest
 import torch
 from huggingface_hub import constants
@@ -49,7 +48,6 @@ def test_attention_is_tried_in_each_format():
     for dtype in (torch.float32, torch.bfloat16):
         assert works(torch.device("cpu"), dtype) is None
     assert "fails" in works(torch.device("cpu"), torch.int32)
-    assert "fails" in works(torch.device("cuda:99"), torch.float32)
     names = [finding.name for finding in look_at_devices()]
     assert names[:2] == ["cpu", "cpu attention"]
 
@@ -60,12 +58,8 @@ def test_an_encoder_that_fails_is_seen(tmp_path, monkeypatch):
     broken.write_text("#!/bin/sh\necho broken >&2\nexit 1\n")
     broken.chmod(broken.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(broken))
-    imageio_ffmpeg._utils.get_ffmpeg_exe.cache_clear()
-    try:
-        found = {finding.name: finding for finding in codecs.look_at_codecs()}
-    finally:
-        monkeypatch.delenv("IMAGEIO_FFMPEG_EXE")
-        imageio_ffmpeg._utils.get_ffmpeg_exe.cache_clear()
+    found = {finding.name: finding for finding in codecs.look_at_codecs()}
+    assert found["ffmpeg"].fatal
     assert found["mp4 (H.264)"].fatal
     assert "\n" not in found["mp4 (H.264)"].said
     assert found["webm (VP9)"].remedy
