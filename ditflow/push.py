@@ -79,7 +79,7 @@ def animated(folder: Path, path: Path, include_reference: bool) -> Path | None:
         path: of the gif.
         include_reference: whether the reference comes first.
     """
-    found = sorted(folder.glob("video*.mp4"))[:SHOWN]
+    found = sorted(folder.glob("video*.mp4"), key=_number)[:SHOWN]
     if not found:
         return None
     reference = folder / "reference.mp4"
@@ -94,3 +94,9 @@ def animated(folder: Path, path: Path, include_reference: bool) -> Path | None:
         ]
     write_video(side_by_side(videos), path)
     return path
+
+
+def _number(path: Path) -> tuple[int, str]:
+    """Sorts a fit's videos as its prompts: video.mp4, video-1-..., video-2-..."""
+    number = path.stem.removeprefix("video-").partition("-")[0]
+    return int(number) if number.isdecimal() else 0, path.name

@@ -1,9 +1,9 @@
 """The example scripts, run as a user would."""
 
-import subprocess
-import sys
+import runpy
 from pathlib import Path
 
+import pytest
 import torch
 
 from ditflow.embedding import MotionEmbedding
@@ -34,11 +34,14 @@ def short_embedding(backbone) -> MotionEmbedding:
     return MotionEmbedding(EmbeddingHeader(**fields), {"positions": pushed})
 
 
-def test_a_motion_is_reused_with_no_network(rope, tmp_path):
+def test_a_motion_is_reused_with_no_network(rope, tmp_path, monkeypatch, capsys):
     short_embedding(rope).save(tmp_path / "motion.safetensors")
-    command = [sys.executable, str(EXAMPLES / "reuse_motion.py"), "motion.safetensors"]
-    command += ["--prompts", '["a red ring on a black background"]']
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == "reused/0.mp4: a red ring on a black background\n"
+    monkeypatch.chdir(tmp_path)
+    given = ["motion.safetensors", "--prompts", '["a red ring on a black background"]']
+    monkeypatch.setattr("sys.argv", ["reuse_motion.py", *given])
+    runpy.run_path(str(EXAMPLES / "reuse_motion.py"), run_name="__main__")
+    assert capsys.readouterr().out == "reused/0.mp4: a red ring on a black background\n"
     assert read_video(tmp_path / "reused" / "0.mp4").shape == (9, 64, 64, 3)
+    monkeypatch.setattr("sys.argv", ["reuse_motion.py", "missing.safetensors"])
+    with pytest.raises(SystemExit, match="missing.safetensors does not exist"):
+        runpy.run_path(str(EXAMPLES / "reuse_motion.py"), run_name="__main__")

@@ -112,6 +112,7 @@ def test_weights_that_were_cut_off(tmp_path):
     assert backbones.run_embedded(str(folder)).startswith("fails: ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("memory", "fits"), [(2**36, True), (2**20, False)])
 def test_presets_fit_or_not(memory, fits, monkeypatch):
     from ditflow.plan.machine import Machine
