@@ -1,28 +1,14 @@
-"""The `ditflow` command."""
+"""The `ditflow` command: imports no more than the command asked for, for torch takes seconds."""
 
 import logging
 import sys
 import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack
+from pkgutil import resolve_name
 
-import diffusers
-import torch
-import transformers
-
-from ditflow import __version__
-from ditflow.benchmark.command import benchmark
 from ditflow.errors import DitflowError, printable
-from ditflow.inspect import inspect
-from ditflow.motion_cli import MotionCLI
-from ditflow.page.command import page
-from ditflow.plan.command import plan
-from ditflow.rating.command import rate
-from ditflow.score import score
-from ditflow.selftest import selftest
 from ditflow.stopping import sigterm_as_interrupt
-
-log = logging.getLogger(__name__)
 
 USAGE = """\
 ditflow: transfer the motion of a video to new videos, with no training of the model.
@@ -38,34 +24,50 @@ ditflow: transfer the motion of a video to new videos, with no training of the m
   ditflow rate figure answers-*.json --key DIR/key.json --output DIR
   ditflow plan --config PRESET [--memory GIB]
   ditflow selftest --config PRESET
+  ditflow push DIR USER/NAME
+  ditflow doctor
+  ditflow completion bash
 
-Every command has --help; `fit` and `predict` also have --print_config.
+Every command has --help; `fit` and `predict` also have --print_config. `ditflow --version` tells
+the versions of what matters.
 """
 
+LIGHTNING = ("fit", "predict")
+"""Commands that are LightningCLI's."""
 
 COMMANDS = {
-    "benchmark": benchmark,
-    "page": page,
-    "plan": plan,
-    "rate": rate,
-    "selftest": selftest,
-    "test": score,
+    "benchmark": "ditflow.benchmark.command:benchmark",
+    "completion": "ditflow.completion:completion",
+    "doctor": "ditflow.doctor.command:doctor",
+    "inspect": "ditflow.inspect:inspect",
+    "page": "ditflow.page.command:page",
+    "plan": "ditflow.plan.command:plan",
+    "push": "ditflow.push:push",
+    "rate": "ditflow.rating.command:rate",
+    "selftest": "ditflow.selftest:selftest",
+    "test": "ditflow.score:score",
 }
-"""Commands that are not LightningCLI's; each takes its arguments and returns the exit status."""
+"""The others; each takes its arguments and returns the exit status, and beside it is its parser,
+of the same name with `_parser`."""
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run a command; 0 if it did what was asked, 1 if some of it failed (benchmark, selftest), 2 if
-    the input was wrong, in one line, 130 if it was stopped by Ctrl-C or SIGTERM."""
+    """Run a command; 0 if it did what was asked, 1 if some of it failed (benchmark, selftest,
+    doctor), 2 if the input was wrong, in one line, 130 if it was stopped by Ctrl-C or SIGTERM."""
     args = list(sys.argv[1:] if args is None else args)
-    _quieten()
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("ditflow").setLevel(logging.INFO)
     try:
         with ExitStack() as held, sigterm_as_interrupt():
             return _run(args, held)
     except DitflowError as error:
         print(f"ditflow: error: {printable(str(error))}", file=sys.stderr)
         return 2
-    except torch.OutOfMemoryError as error:
+    except RuntimeError as error:
+        import torch
+
+        if not isinstance(error, torch.OutOfMemoryError):
+            raise
         said = str(error).partition(". ")[0]
         print(
             f"ditflow: error: {said}; see what makes it fit with: ditflow plan --config PRESET",
@@ -85,27 +87,33 @@ def _run(args: list[str], held: ExitStack) -> int:
     if not args or args[0] in ("-h", "--help"):
         print(USAGE, end="")
     elif args[0] == "--version":
-        print(f"ditflow {__version__}")
-    elif args[0] == "inspect":
-        print(inspect(args[1:]))
-    elif args[0] in MotionCLI.subcommands():
+        from ditflow.versions import describe_versions
+
+        print(describe_versions())
+    elif args[0] in LIGHTNING:
+        from ditflow.motion_cli import MotionCLI
+
+        _quieten()
         MotionCLI(args, held)
     elif args[0] in COMMANDS:
-        return COMMANDS[args[0]](args[1:])
+        command = resolve_name(COMMANDS[args[0]])
+        _quieten()
+        return command(args[1:])
     else:
-        known = ", ".join([*MotionCLI.subcommands(), "inspect", *COMMANDS])
+        known = ", ".join([*LIGHTNING, *COMMANDS])
         raise DitflowError(f"command {args[0]!r} is unknown; use one of {known}.")
     return 0
 
 
 def _quieten() -> None:
-    """Keep our own lines readable: notices of libraries that a user can do nothing about."""
-    logging.basicConfig(format="%(message)s")
-    logging.getLogger("ditflow").setLevel(logging.INFO)
+    """Keep our own lines readable: notices of libraries that a user can do nothing about, of those
+    that the command has imported."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    for library in (diffusers, transformers):
-        library.utils.logging.set_verbosity_error()
-        library.utils.logging.disable_progress_bar()
+    for name in ("diffusers", "transformers"):
+        if name in sys.modules:
+            library = resolve_name(f"{name}.utils.logging")
+            library.set_verbosity_error()
+            library.disable_progress_bar()
     for message in (
         ".*does not have many workers.*",
         ".*Checkpoint directory .* exists.*",

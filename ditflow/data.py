@@ -63,7 +63,8 @@ class MotionDataModule(LightningDataModule):
         resample: resample the whole reference to `num_frames` in place of cutting it.
         height, width: of the video, in pixels; by default what the backbone was trained on.
         fps: frames a second of written videos; by default 8, and of a predict the fit's.
-        embedding: of a predict: the motion.safetensors of a fit.
+        embedding: of a predict: the motion.safetensors of a fit, its folder, or `user/name` on the
+            Hugging Face hub, the only case that may download.
         seeds: of a predict, one video each for every prompt; by default the fit's.
         store_reference: keep the reference's latents in the embedding, for KV injection.
         cache: encode a reference once for all runs, see `ditflow.cache`.
@@ -123,7 +124,7 @@ class MotionDataModule(LightningDataModule):
         """The embedding, once it is known to fit the module's backbone and sampler."""
         if self.embedding is None:
             raise DitflowError("embedding is not given; use --embedding DIR/motion.safetensors.")
-        motion = self.motion or MotionEmbedding.load(self.embedding)
+        motion = self.motion or MotionEmbedding.from_pretrained(self.embedding)
         backbone = module.backbone
         check_fits(motion.header, backbone, backbone.scheduler, module.timesteps())
         if motion.header.target == "positions":

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 import torch
-from diffusers import CogVideoXPipeline
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
@@ -16,7 +16,11 @@ from ditflow.backbones.base import Positions
 from ditflow.embedding_header import EmbeddingHeader, read_header, unreadable
 from ditflow.errors import DitflowError
 from ditflow.files import whole
+from ditflow.hub import embedding_file, publish
 from ditflow.targets import initial_parameter, positions_of
+
+if TYPE_CHECKING:
+    from diffusers import CogVideoXPipeline
 
 
 @dataclass(frozen=True)
@@ -113,10 +117,101 @@ class MotionEmbedding:
                 )
         return cls(header, tensors)
 
+    @classmethod
+    def from_pretrained(
+        cls, name: Path | str, *, revision: str | None = None, token: str | None = None
+    ) -> "MotionEmbedding":
+        """Read an embedding that is here, or fetch it from the Hugging Face hub.
+
+        From the hub only `motion.safetensors` is fetched, once, and what it holds is checked like
+        any other file; what is here by this name goes first, with no network.
+
+        Args:
+            name: a file, a folder that holds a `motion.safetensors`, or `user/name` on the hub,
+                also `user/name@revision`.
+            revision: branch, tag or commit on the hub.
+            token: of the hub, by default the one logged in with.
+
+        Raises:
+            DitflowError: the hub does not have it or cannot be reached; and as `load`.
+        """
+        return cls.load(embedding_file(name, revision, token))
+
+    def save_pretrained(
+        self,
+        folder: Path | str,
+        *,
+        include_reference: bool = False,
+        picture: Path | str | None = None,
+        license: str | None = None,
+        repo_id: str | None = None,
+    ) -> Path:
+        """Write what `push_to_hub` would put on the hub: the embedding, a model card, a picture.
+
+        Args:
+            folder: made if it is not there.
+            include_reference: keep the reference's latents (for KV injection), file name and hash.
+            picture: shown on the card, a gif, jpg, png or webp file.
+            license: of the embedding, such as `cc-by-4.0`; yours to choose, and to have the rights
+                for. The card says that the backbone's own holds for videos.
+            repo_id: `user/name` for the card's examples.
+
+        Returns:
+            the folder.
+
+        Raises:
+            DitflowError: the picture cannot be read, or the folder not be written to.
+        """
+        from ditflow.publishing import write_published
+
+        return write_published(
+            self,
+            folder,
+            include_reference=include_reference,
+            picture=picture,
+            license=license,
+            repo_id=repo_id,
+        )
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        private: bool | None = None,
+        token: str | None = None,
+        include_reference: bool = False,
+        picture: Path | str | None = None,
+        license: str | None = None,
+    ) -> str:
+        """Publish the embedding with a model card on the Hugging Face hub, in one commit.
+
+        Args:
+            repo_id: `user/name`, made if it is not there.
+            private: of a new repository; None is the account's default, in general public.
+            token: of the hub, by default the one logged in with.
+            include_reference, picture, license: see `save_pretrained`.
+
+        Returns:
+            the repository's address.
+
+        Raises:
+            DitflowError: the hub cannot be reached or does not let this user write; and as
+                `save_pretrained`.
+        """
+        with TemporaryDirectory() as folder:
+            self.save_pretrained(
+                folder,
+                include_reference=include_reference,
+                picture=picture,
+                license=license,
+                repo_id=repo_id,
+            )
+            return publish(Path(folder), repo_id, private=private, token=token)
+
     @contextmanager
     def applied_to(
-        self, pipeline: CogVideoXPipeline, prompt: str | None = None
-    ) -> Iterator[CogVideoXPipeline]:
+        self, pipeline: "CogVideoXPipeline", prompt: str | None = None
+    ) -> Iterator["CogVideoXPipeline"]:
         """Put the motion into an ordinary pipeline's calls, without KV injection.
 
         The pipeline is itself again after the block, exceptions included.

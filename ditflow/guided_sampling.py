@@ -132,7 +132,10 @@ class GuidedSampling(LightningModule):
         self.embedding = self.trainer.datamodule.motion
         self.reference_latents = self.embedding.tensors.get("reference_latents")
         if self.injection is not None and self.reference_latents is None:
-            log.info("The embedding carries no reference latents: predicting with no KV injection.")
+            log.info(
+                "The embedding carries no reference latents (left out when it was fitted or "
+                "published): predicting with no KV injection, so that less of the motion is kept."
+            )
 
     @torch.no_grad()
     def predict_step(self, item: SampleItem, batch_idx: int) -> torch.Tensor:

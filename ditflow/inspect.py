@@ -1,20 +1,30 @@
 """`ditflow inspect`: what is in a motion embedding, in a table."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from ditflow.embedding import MotionEmbedding
-from ditflow.errors import DitflowError, shortened
+from ditflow.errors import shortened
+from ditflow.parsing import CommandParser
 
 
-def inspect(args: Sequence[str]) -> str:
-    """The table of one file.
+def inspect(args: Sequence[str]) -> int:
+    """Print what is in a motion embedding: a file, a folder that holds one, or a hub repository."""
+    parser = inspect_parser()
+    given = parser.parse_args(list(args))
+    print(describe_embedding(MotionEmbedding.from_pretrained(given.embedding)))
+    return 0
 
-    Raises:
-        DitflowError: not exactly one argument, or not a motion embedding.
-    """
-    if len(args) != 1 or args[0].startswith("-"):
-        raise DitflowError("inspect takes one file: ditflow inspect DIR/motion.safetensors.")
-    embedding = MotionEmbedding.load(args[0])
+
+def inspect_parser() -> CommandParser:
+    """Of the command line."""
+    parser = CommandParser(prog="ditflow inspect", description=inspect.__doc__)
+    parser.add_argument("embedding", type=Path, help="Such as DIR/motion.safetensors.")
+    return parser
+
+
+def describe_embedding(embedding: MotionEmbedding) -> str:
+    """The table of one embedding."""
     header = embedding.header
     first, last = header.timesteps[0], header.timesteps[header.guided_steps - 1]
     target = header.target
@@ -31,7 +41,9 @@ def inspect(args: Sequence[str]) -> str:
         "sampler": f"{header.scheduler}, {len(header.timesteps)} steps",
         "guided steps": f"{header.guided_steps} (timesteps {first} to {last})",
         "seed": str(header.seed),
-        "reference": f"{header.reference} (sha256 {header.reference_sha256[:16]}...)",
+        "reference": f"{header.reference} (sha256 {header.reference_sha256[:16]}...)"
+        if header.reference
+        else "left out when it was published",
     }
     for index, prompt in enumerate(header.prompts):
         rows[f"prompt {index}"] = prompt

@@ -17,6 +17,7 @@ from ditflow.callbacks import (
     GuidedProgressBar,
     KVInjection,
     MediaLogger,
+    StopNotice,
     VideoWriter,
 )
 from ditflow.checkpoints import WholeCheckpoints
@@ -33,7 +34,6 @@ from ditflow.parsing import OneLineErrors
 from ditflow.plan.running import describe_run
 from ditflow.predictions import Predictions
 from ditflow.resume import check_same_run, checkpoint_path, read_run, run_of
-from ditflow.stopping import StopNotice
 from ditflow.unheeded import refuse_unheeded
 
 log = logging.getLogger(__name__)

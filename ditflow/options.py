@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ditflow.embedding_header import read_header
 from ditflow.errors import DitflowError, shortened
+from ditflow.hub import embedding_file
 from ditflow.shipped import shipped
 from ditflow.trust import check_backbone_is_known
 from ditflow.yaml_files import read_mapping
@@ -58,13 +59,11 @@ def expand(args: Sequence[str]) -> list[str]:
     if not args or args[0] not in ("fit", "predict"):
         return list(args)
     subcommand, *rest = args
-    # A predict's seed is one of its seeds: the fit's own is in the embedding.
-    short = SHORT if subcommand == "fit" else SHORT | {"--seed": "--data.seeds"}
-    expanded = resolve_configs(_rewrite(rest, short), preset_path)
+    expanded = resolve_configs(_rewrite(rest, short_options(subcommand)), preset_path)
     if subcommand == "predict":
         embedding = _value(expanded, "--data.embedding")
         if embedding is not None:
-            header = read_header(embedding)
+            header = read_header(embedding_file(embedding))
             configs = _values(expanded, "--config", "-c")
             if not _backbone_given(expanded) and not any(map(_names_backbone, configs)):
                 check_backbone_is_known(header)
@@ -78,6 +77,12 @@ def expand(args: Sequence[str]) -> list[str]:
     if not any(_names_backbone(config) for config in _values(expanded, "--config", "-c")):
         expanded = ["--config", str(preset_path(DEFAULT_PRESET)), *expanded]
     return [subcommand, *expanded]
+
+
+def short_options(subcommand: str) -> Mapping[str, str]:
+    """Full names by short ones. A predict's seed is one of its seeds: the fit's own is in the
+    embedding."""
+    return SHORT if subcommand == "fit" else SHORT | {"--seed": "--data.seeds"}
 
 
 def preset_path(name: str) -> Path:

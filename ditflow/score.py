@@ -30,20 +30,7 @@ def score(args: Sequence[str]) -> int:
     Either `--embedding` (videos are made, one a prompt and seed, as `ditflow predict` does) or
     `--videos` (files, with one prompt each or one for all) names them.
     """
-    parser = CommandParser(prog="ditflow test", description=score.__doc__)
-    parser.add_argument("--video", type=Path, required=True, help="The reference.")
-    parser.add_argument("--embedding", type=Path, help="motion.safetensors of a fit.")
-    parser.add_argument("--backbone", type=str, help="By default the one that was fitted on.")
-    parser.add_argument("--videos", type=Path, nargs="+", help="Videos to score.")
-    parser.add_argument("--prompts", "--prompt", type=str, nargs="+", default=[])
-    parser.add_argument("--prompts-file", type=Path, help="More prompts, one a line.")
-    parser.add_argument("--seeds", type=int, nargs="+", help="By default the fit's.")
-    parser.add_argument("--start-frame", type=int, default=0)
-    parser.add_argument("--stride", type=int, default=1)
-    parser.add_argument("--tracker", type=TrackerName, default="lucas-kanade")
-    parser.add_argument("--clip", type=str, default="sprites-clip", help="CLIP model of IQ.")
-    parser.add_argument("--grid", type=int, default=55, help="Tracks start on grid x grid points.")
-    parser.add_argument("--output", type=Path, required=True, help="Folder of all that is made.")
+    parser = score_parser()
     given = parser.instantiate(parser.parse_args(list(args)))
     if (given.embedding is None) == (given.videos is None):
         raise DitflowError("test takes either --embedding or --videos, and one of them.")
@@ -63,6 +50,25 @@ def score(args: Sequence[str]) -> int:
     return 0
 
 
+def score_parser() -> CommandParser:
+    """Of the command line."""
+    parser = CommandParser(prog="ditflow test", description=score.__doc__)
+    parser.add_argument("--video", type=Path, required=True, help="The reference.")
+    parser.add_argument("--embedding", type=Path, help="Of a fit, or user/name on the hub.")
+    parser.add_argument("--backbone", type=str, help="By default the one that was fitted on.")
+    parser.add_argument("--videos", type=Path, nargs="+", help="Videos to score.")
+    parser.add_argument("--prompts", "--prompt", type=str, nargs="+", default=[])
+    parser.add_argument("--prompts-file", type=Path, help="More prompts, one a line.")
+    parser.add_argument("--seeds", type=int, nargs="+", help="By default the fit's.")
+    parser.add_argument("--start-frame", type=int, default=0)
+    parser.add_argument("--stride", type=int, default=1)
+    parser.add_argument("--tracker", type=TrackerName, default="lucas-kanade")
+    parser.add_argument("--clip", type=str, default="sprites-clip", help="CLIP model of IQ.")
+    parser.add_argument("--grid", type=int, default=55, help="Tracks start on grid x grid points.")
+    parser.add_argument("--output", type=Path, required=True, help="Folder of all that is made.")
+    return parser
+
+
 def _given(given: Any) -> Iterator[tuple[str, torch.Tensor, str]]:
     prompts = read_prompts(given.prompts, given.prompts_file)
     if len(prompts) not in (1, len(given.videos)):
@@ -78,7 +84,7 @@ def _given(given: Any) -> Iterator[tuple[str, torch.Tensor, str]]:
 
 
 def _made(given: Any) -> Iterator[tuple[str, torch.Tensor, str]]:
-    header = MotionEmbedding.load(given.embedding).header
+    header = MotionEmbedding.from_pretrained(given.embedding).header
     fitted = {"model": header.model, "kv_injection": header.injection}
     if given.backbone is None:
         check_backbone_is_known(header)

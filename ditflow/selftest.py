@@ -37,12 +37,7 @@ def selftest(args: Sequence[str]) -> int:
     Returns:
         0 if every check passed, otherwise 1.
     """
-    parser = CommandParser(prog="ditflow selftest", description=selftest.__doc__)
-    parser.add_argument("-c", "--config", type=str, default="sprites-rope", help="A preset.")
-    parser.add_argument("--targets", type=list[str], default=["latents", "positions"])
-    parser.add_argument("--prompt", type=str, default="a red circle on a gray background")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", type=Path, help="Folder to keep the videos in.")
+    parser = selftest_parser()
     given = parser.parse_args(resolve_configs(args, preset_path))
     settings = read_settings(str(given.config))
     backbone = load_backbone(**settings.backbone)
@@ -64,6 +59,17 @@ def selftest(args: Sequence[str]) -> int:
             )
     print("pass" if passed else "FAIL: guidance does not move this backbone's videos.")
     return 0 if passed else 1
+
+
+def selftest_parser() -> CommandParser:
+    """Of the command line."""
+    parser = CommandParser(prog="ditflow selftest", description=selftest.__doc__)
+    parser.add_argument("-c", "--config", type=str, default="sprites-rope", help="A preset.")
+    parser.add_argument("--targets", type=list[str], default=["latents", "positions"])
+    parser.add_argument("--prompt", type=str, default="a red circle on a gray background")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", type=Path, help="Folder to keep the videos in.")
+    return parser
 
 
 def directions() -> dict[str, Clip]:

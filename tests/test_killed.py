@@ -21,7 +21,7 @@ from ditflow.cli import main
 from ditflow.reading import read_video
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["ditflow.cli", "decord", "tensorboard"])
+CONTEXT.set_forkserver_preload(["ditflow.motion_cli", "decord", "tensorboard"])
 
 
 def run(args, log, writes, write=None, moment=None, interrupt=None):

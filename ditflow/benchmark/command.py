@@ -43,12 +43,7 @@ def benchmark(args: Sequence[str]) -> int:
     Returns:
         0 if every job has its results, 1 if one failed.
     """
-    parser = CommandParser(prog="ditflow benchmark", description=benchmark.__doc__)
-    parser.add_argument("-c", "--config", action="config", help="Manifest: a name or a file.")
-    parser.add_argument("--output", type=Path, required=True, help="Folder of all that is made.")
-    parser.add_argument("--processes", type=int, default=1, help="So many on this machine.")
-    parser.add_argument("--share", type=str, help="Do part of the jobs: 2/3 is the second third.")
-    parser.add_class_arguments(Manifest, instantiate=False)
+    parser = benchmark_parser()
     paths = resolve_configs(args, manifest_path)
     parsed = parser.instantiate(parser.parse_args(paths))
     manifest = Manifest(**{field.name: parsed[field.name] for field in fields(Manifest)})
@@ -69,6 +64,17 @@ def benchmark(args: Sequence[str]) -> int:
     if missing:
         print(f"{missing} of {len(jobs)} jobs have no result; run the same command again for them.")
     return 1 if missing or any(statuses) else 0
+
+
+def benchmark_parser() -> CommandParser:
+    """Of the command line."""
+    parser = CommandParser(prog="ditflow benchmark", description=benchmark.__doc__)
+    parser.add_argument("-c", "--config", action="config", help="Manifest: a name or a file.")
+    parser.add_argument("--output", type=Path, required=True, help="Folder of all that is made.")
+    parser.add_argument("--processes", type=int, default=1, help="So many on this machine.")
+    parser.add_argument("--share", type=str, help="Do part of the jobs: 2/3 is the second third.")
+    parser.add_class_arguments(Manifest, instantiate=False)
+    return parser
 
 
 def run(

@@ -21,9 +21,7 @@ def page(args: Sequence[str]) -> int:
     Returns:
         0.
     """
-    parser = CommandParser(prog="ditflow page", description=page.__doc__)
-    parser.add_argument("folder", type=Path, help="Output folder of a fit, predict or benchmark.")
-    folder = parser.parse_args(list(args)).folder
+    folder = page_parser().parse_args(list(args)).folder
     if not folder.is_dir():
         raise DitflowError(f"folder={folder} does not exist; give the output folder of a run.")
     if (folder / "results").is_dir():
@@ -37,6 +35,13 @@ def page(args: Sequence[str]) -> int:
         )
     print(f"Wrote {written}")
     return 0
+
+
+def page_parser() -> CommandParser:
+    """Of the command line."""
+    parser = CommandParser(prog="ditflow page", description=page.__doc__)
+    parser.add_argument("folder", type=Path, help="Output folder of a fit, predict or benchmark.")
+    return parser
 
 
 def write_page_if_possible(write: Callable[[Path], Path], folder: Path) -> None:

@@ -28,15 +28,7 @@ def plan(args: Sequence[str]) -> int:
     Returns:
         0 if it fits, as configured or with what is advised, otherwise 1.
     """
-    parser = CommandParser(prog="ditflow plan", description=plan.__doc__)
-    parser.add_argument(
-        "-c", "--config", type=str, nargs="+", default=[DEFAULT_PRESET], help="Presets, stacked."
-    )
-    parser.add_argument("--num-frames", type=int, help="By default the preset's.")
-    parser.add_argument("--height", type=int)
-    parser.add_argument("--width", type=int)
-    parser.add_argument("--prompts", type=int, default=1, help="Fitted together.")
-    parser.add_argument("--memory", type=float, help="GiB to fit into; by default this machine's.")
+    parser = plan_parser()
     given = parser.parse_args(list(args))
     settings = read_settings(*given.config)
     if given.memory is not None and not given.memory > 0:
@@ -55,8 +47,25 @@ def plan(args: Sequence[str]) -> int:
     return 0 if better is not None else 1
 
 
+def plan_parser() -> CommandParser:
+    """Of the command line."""
+    parser = CommandParser(prog="ditflow plan", description=plan.__doc__)
+    parser.add_argument(
+        "-c", "--config", type=str, nargs="+", default=[DEFAULT_PRESET], help="Presets, stacked."
+    )
+    parser.add_argument("--num-frames", type=int, help="By default the preset's.")
+    parser.add_argument("--height", type=int)
+    parser.add_argument("--width", type=int)
+    parser.add_argument("--prompts", type=int, default=1, help="Fitted together.")
+    parser.add_argument("--memory", type=float, help="GiB to fit into; by default this machine's.")
+    return parser
+
+
 def prepare(
-    settings: Settings, size: Sequence[int | None] = (None, None, None), prompts: int = 1
+    settings: Settings,
+    size: Sequence[int | None] = (None, None, None),
+    prompts: int = 1,
+    cache: bool = False,
 ) -> tuple[Planner, Cost]:
     """A planner for a fit with these settings, and the fit's cost.
 
@@ -64,6 +73,7 @@ def prepare(
         settings: of the run.
         size: frames, height and width in pixels, each in place of the settings'.
         prompts: fitted together.
+        cache: take what was followed in an earlier plan.
     """
     configs = read_configs(settings.backbone.get("name", DEFAULT_PRESET))
     model = settings.model
@@ -114,4 +124,4 @@ def prepare(
         injected_block=injection.block,
         renewed=model["target"] == "positions" and not (rotary and injection.block == 0),
     )
-    return Planner(configs, work), passes
+    return Planner(configs, work, cache), passes

@@ -41,6 +41,34 @@ def rate(args: Sequence[str]) -> int:
     return 0
 
 
+def rate_parser() -> CommandParser:
+    """Of the command line, for completion and documentation."""
+    parser = CommandParser(prog="ditflow rate", description=rate.__doc__)
+    commands = parser.add_subcommands()
+    commands.add_subcommand("make", _make_parser())
+    commands.add_subcommand("figure", _figure_parser())
+    return parser
+
+
+def _make_parser() -> CommandParser:
+    parser = CommandParser(prog="ditflow rate make", description=_make.__doc__)
+    parser.add_argument("--results", type=Path, required=True, help="A benchmark's output folder.")
+    parser.add_argument("--output", type=Path, required=True, help="Folder of the study.")
+    parser.add_argument("--pairs", type=int, default=10, help="Of a reference and a prompt.")
+    parser.add_argument("--methods", type=str, nargs="+", help="By default all.")
+    parser.add_argument("--backbone", type=str, help="Needed if the benchmark has several.")
+    parser.add_argument("--seed", type=int, default=0, help="Of the draw, and of the names.")
+    return parser
+
+
+def _figure_parser() -> CommandParser:
+    parser = CommandParser(prog="ditflow rate figure", description=_figure.__doc__)
+    parser.add_argument("answers", type=Path, nargs="+", help="Files that the page saved.")
+    parser.add_argument("--key", type=Path, required=True, help=f"{KEY} of the study.")
+    parser.add_argument("--output", type=Path, required=True, help="Folder of all that is made.")
+    return parser
+
+
 def _make(args: Sequence[str]) -> None:
     """Make a rating page from a benchmark's results, blinded: how a video was made is in key.json.
 
@@ -49,14 +77,7 @@ def _make(args: Sequence[str]) -> None:
     on motion and on the prompt. The page works without server and network: send the folder `page`,
     and keep key.json.
     """
-    parser = CommandParser(prog="ditflow rate make", description=_make.__doc__)
-    parser.add_argument("--results", type=Path, required=True, help="A benchmark's output folder.")
-    parser.add_argument("--output", type=Path, required=True, help="Folder of the study.")
-    parser.add_argument("--pairs", type=int, default=10, help="Of a reference and a prompt.")
-    parser.add_argument("--methods", type=str, nargs="+", help="By default all.")
-    parser.add_argument("--backbone", type=str, help="Needed if the benchmark has several.")
-    parser.add_argument("--seed", type=int, default=0, help="Of the draw, and of the names.")
-    given = parser.parse_args(list(args))
+    given = _make_parser().parse_args(list(args))
     records = _of_backbone(read_results(given.results), given.backbone, given.results)
     methods = sorted({record["method"] for record in records})
     for method in given.methods or []:
@@ -76,11 +97,7 @@ def _make(args: Sequence[str]) -> None:
 
 def _figure(args: Sequence[str]) -> None:
     """Make the figure and the table of all raters' answers."""
-    parser = CommandParser(prog="ditflow rate figure", description=_figure.__doc__)
-    parser.add_argument("answers", type=Path, nargs="+", help="Files that the page saved.")
-    parser.add_argument("--key", type=Path, required=True, help=f"{KEY} of the study.")
-    parser.add_argument("--output", type=Path, required=True, help="Folder of all that is made.")
-    given = parser.parse_args(list(args))
+    given = _figure_parser().parse_args(list(args))
     study = read_study(given.key)
     answers = read_answers(given.answers, study)
     make_output(given.output)

@@ -1,0 +1,127 @@
+"""`ditflow completion`: what a shell needs to complete commands, options and preset names."""
+
+import argparse
+import inspect
+from collections.abc import Sequence
+from contextlib import ExitStack
+from importlib.util import find_spec
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any, NoReturn
+
+from jsonargparse import ArgumentParser
+
+from ditflow.backbones.loading import load_backbone
+from ditflow.callbacks import KVInjection
+from ditflow.cli import COMMANDS
+from ditflow.data import MotionDataModule
+from ditflow.errors import DitflowError
+from ditflow.module import MotionTransfer
+from ditflow.motion_cli import MotionCLI
+from ditflow.options import LISTS, short_options
+from ditflow.parsing import CommandParser
+from ditflow.shipped import shipped
+from ditflow.trust import known_backbones
+from ditflow.unheeded import UNHEEDED
+
+SHELLS = ("bash", "zsh")
+
+OWNERS = {
+    "--model.backbone": load_backbone,
+    "--model": MotionTransfer,
+    "--data": MotionDataModule,
+    "--kv_injection": KVInjection,
+}
+"""Whose arguments the options with a prefix are."""
+
+
+def completion(args: Sequence[str]) -> int:
+    """Print the script that has a shell complete commands, options, their values, and presets.
+
+    For bash: ditflow completion bash > ~/.local/share/bash-completion/completions/ditflow
+    """
+    shell = completion_parser().parse_args(list(args)).shell
+    if find_spec("shtab") is None:
+        raise DitflowError('completion needs the package shtab: pip install "ditflow[completion]".')
+    print(completion_script(shell))
+    return 0
+
+
+def completion_parser() -> CommandParser:
+    """Of the command line."""
+    parser = CommandParser(prog="ditflow completion", description=completion.__doc__)
+    parser.add_argument("shell", choices=SHELLS, help="Which one it is for.")
+    return parser
+
+
+def completion_script(shell: str) -> str:
+    """Of all commands, for one of `SHELLS`."""
+    presets = sorted(path.stem for path in shipped("presets").glob("*.yaml"))
+    manifests = sorted(path.stem for path in (shipped("configs") / "benchmark").glob("*.yaml"))
+    root = ArgumentParser(prog="ditflow")
+    root.add_argument("--version", action="store_true", help="Versions of what matters.")
+    commands = root.add_subcommands()
+    for name, parser in parsers().items():
+        for action in parser._actions:  # argparse's, and shtab's way, to say how one completes
+            if "--config" in action.option_strings:
+                function = "manifests" if name == "benchmark" else "presets"
+                action.complete = dict.fromkeys(SHELLS, f"_ditflow_{function}")
+            elif "--model.backbone" in action.option_strings:
+                action.complete = {}  # its arguments are `load_backbone`'s, not the class's own
+            elif "--backbone" in action.option_strings:
+                action.complete = dict.fromkeys(SHELLS, "_ditflow_backbones")
+        commands.add_subcommand(name, parser, help=(parser.description or "").partition("\n")[0])
+    named = {"presets": presets, "manifests": manifests, "backbones": sorted(known_backbones())}
+    functions = [_function(shell, name, words) for name, words in named.items()]
+    return root.get_completion_script(f"shtab-{shell}", preambles=functions)
+
+
+def parsers() -> dict[str, ArgumentParser]:
+    """Of every command, by name, those of `fit` and `predict` with the short options too."""
+    try:
+        _ParsersAlone([], ExitStack())
+    except _Built as built:
+        found = dict(built.parsers)
+    for command, parser in found.items():
+        for name, parameter in inspect.signature(load_backbone).parameters.items():
+            parser.add_argument(f"--model.backbone.{name}", type=parameter.annotation)
+        for short, full in short_options(command).items():
+            if full not in UNHEEDED[command]:
+                kind = {"nargs": "+"} if full in LISTS else {"type": _type_of(full)}
+                parser.add_argument(short, **kind, help=f"Short for {full}.")
+    return found | {name: resolve_name(f"{place}_parser")() for name, place in COMMANDS.items()}
+
+
+def _type_of(full: str) -> Any:
+    """The declared type of what an option sets."""
+    prefix, _, name = full.rpartition(".")
+    if prefix not in OWNERS:  # of the trainer: the output folder, and where to go on
+        return Path
+    return inspect.signature(OWNERS[prefix]).parameters[name].annotation
+
+
+def _function(shell: str, name: str, words: Sequence[str]) -> str:
+    """A shell function that completes some words, and files."""
+    if shell == "bash":
+        return (
+            f"_ditflow_{name}() {{\n"
+            f'  compgen -W "{" ".join(words)}" -- "$1"\n'
+            '  compgen -f -- "$1"\n'
+            "}"
+        )
+    return f"_ditflow_{name}() {{\n  compadd -- {' '.join(words)}\n  _files\n}}"
+
+
+class _Built(Exception):
+    """Carries the parsers of LightningCLI."""
+
+    def __init__(self, parsers: dict[str, ArgumentParser]):
+        super().__init__()
+        self.parsers = parsers
+
+
+class _ParsersAlone(MotionCLI):
+    """LightningCLI parses and runs as it is made; this one ends when its parsers are."""
+
+    def parse_arguments(self, parser: argparse.ArgumentParser, args: Any) -> NoReturn:
+        raise _Built(self._subcommand_parsers)

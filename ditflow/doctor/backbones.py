@@ -1,0 +1,69 @@
+"""Whether the embedded pipelines run, and which of the presets' models fit into this machine."""
+
+from collections.abc import Iterator
+
+import torch
+import yaml
+
+from ditflow.backbones.loading import load_backbone
+from ditflow.doctor.finding import Finding
+from ditflow.embedded import embedded_backbones
+from ditflow.errors import DitflowError, reason_of
+from ditflow.plan.command import prepare
+from ditflow.plan.machine import this_machine
+from ditflow.plan.report import GIB
+from ditflow.settings import read_settings
+from ditflow.shipped import shipped
+
+
+def look_at_embedded() -> Iterator[Finding]:
+    """Each embedded pipeline loaded and run for one step, from a prompt to pixels."""
+    for name in embedded_backbones():
+        amiss = run_embedded(name)
+        remedy = "reinstall ditflow: its weights are part of the package" if amiss else ""
+        yield Finding(name, amiss or "loads and runs", remedy, needed=True)
+
+
+def run_embedded(name: str) -> str:
+    """What is amiss with a pipeline; empty if nothing."""
+    try:
+        pipeline = load_backbone(name, device="cpu").pipeline
+        length = pipeline.transformer.config.max_text_seq_length
+        made = pipeline(
+            "a red circle on a gray background",
+            num_frames=5,
+            num_inference_steps=1,
+            max_sequence_length=length,
+            generator=torch.Generator().manual_seed(0),
+            output_type="pt",
+        ).frames
+    except (DitflowError, OSError, RuntimeError) as error:
+        return f"fails: {reason_of(error)}"
+    return "" if torch.isfinite(made).all() else "gives values that are not finite"
+
+
+def look_at_presets() -> Iterator[Finding]:
+    """Whether a fit with each preset of a published model fits into this machine's memory."""
+    for path in sorted(shipped("presets").glob("*.yaml")):
+        model = yaml.safe_load(path.read_text(encoding="utf-8"))["model"]
+        name = model.get("backbone", {}).get("init_args", {}).get("name")
+        if name is not None and name not in embedded_backbones():
+            yield look_at_preset(path.stem)
+
+
+def look_at_preset(name: str) -> Finding:
+    """As `ditflow plan` says, for the preset as it is."""
+    settings = read_settings(name)
+    try:
+        machine = this_machine(settings.backbone["device"])
+    except DitflowError as error:
+        return Finding(name, str(error), f"ditflow plan --config {name} --memory GIB")
+    planner, _ = prepare(settings, cache=True)
+    # Without a GPU there is nothing to move weights away from.
+    made = planner.plan(settings.backbone | ({} if machine.gpu else {"offload": "none"}))
+    fits = made.peak <= machine.memory
+    said = (
+        f"{'fits' if fits else 'does not fit'}: needs {made.peak / GIB:.1f} GiB, {machine.name} "
+        f"has {machine.memory / GIB:.1f} GiB"
+    )
+    return Finding(name, said, "" if fits else f"see what helps: ditflow plan --config {name}")

@@ -1,0 +1,83 @@
+"""Folders: the hub's cache with the presets' models, and ditflow's own."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from huggingface_hub import constants, scan_cache_dir
+from huggingface_hub.errors import CacheNotFound
+
+from ditflow.cache import cache_folder
+from ditflow.doctor.finding import Finding
+from ditflow.embedded import embedded_backbones
+from ditflow.errors import DitflowError
+from ditflow.files import make_output
+from ditflow.plan.report import GIB
+from ditflow.trust import known_backbones
+
+OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
+ROOM = 25 * GIB
+"""That the largest preset's model takes, about."""
+
+
+def look_at_storage() -> Iterator[Finding]:
+    """Where models and cached results are kept, what is there, and whether there is room."""
+    yield from look_at_hub(Path(constants.HF_HUB_CACHE))
+    yield look_at_cache()
+
+
+def look_at_hub(folder: Path) -> Iterator[Finding]:
+    """The hub's cache, whether it is all there is, and each model of the presets."""
+    free = shutil.disk_usage(_existing(folder)).free
+    said = f"{folder}, {free / GIB:.1f} GiB free"
+    short = "make room, or set HF_HOME to a larger disk" if free < ROOM else ""
+    yield Finding("hub cache", said, short)
+    offline = [name for name in OFFLINE if os.environ.get(name)]
+    if constants.HF_HUB_OFFLINE:
+        yield Finding("hub", f"offline: {', '.join(offline)} is set; only what is kept is used")
+    kept = _kept(folder)
+    for name in sorted(known_backbones() - set(embedded_backbones())):
+        if name in kept:
+            yield Finding(name, f"kept, {kept[name] / GIB:.1f} GiB")
+            continue
+        unset = f"unset {' and '.join(offline)}, then " if constants.HF_HUB_OFFLINE else ""
+        remedy = f"{unset}hf download {name}; a first fit would fetch it too"
+        yield Finding(name, "not in the hub cache", remedy)
+
+
+def _kept(folder: Path) -> dict[str, int]:
+    """Models in the hub's cache, and their bytes; what was broken off has no index yet."""
+    try:
+        repositories = scan_cache_dir(folder).repos
+    except (CacheNotFound, OSError):
+        return {}
+    return {
+        repository.repo_id: repository.size_on_disk
+        for repository in repositories
+        if any(
+            file.file_name == "model_index.json"
+            for revision in repository.revisions
+            for file in revision.files
+        )
+    }
+
+
+def look_at_cache() -> Finding:
+    """Ditflow's own cache: whether it can be written to, and how large it is."""
+    folder = cache_folder()
+    try:
+        make_output(folder)
+    except DitflowError:
+        return Finding(
+            "ditflow cache",
+            f"{folder} cannot be written to: nothing is kept between runs",
+            "set DITFLOW_CACHE to a folder that can",
+        )
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return Finding("ditflow cache", f"{folder}, {size / 2**20:.1f} MiB")
+
+
+def _existing(folder: Path) -> Path:
+    """The folder, or the nearest one above that is there."""
+    return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())

@@ -1,0 +1,125 @@
+"""`ditflow doctor`: what it finds in a good machine, and in ones with something amiss."""
+
+import shutil
+import stat
+from pathlib import Path
+
+import pytest
+import torch
+from huggingface_hub import constants
+
+from ditflow.cli import main
+from ditflow.doctor import backbones, codecs, command, storage
+from ditflow.doctor.devices import look_at_devices, works
+from ditflow.doctor.finding import Finding
+from ditflow.embedded import EMBEDDED
+
+
+def test_a_machine_on_which_the_embedded_world_runs(capsys, monkeypatch):
+    # Plans of the large models take long once, and have a test of their own.
+    looks = {name: look for name, look in command.LOOKS.items() if name != "a fit by preset"}
+    monkeypatch.setattr(command, "LOOKS", looks)
+    assert main(["doctor"]) == 0
+    out = capsys.readouterr().out
+    assert "FAIL" not in out
+    for expected in (
+        *("ditflow", "torch", "cpu attention", "bfloat16 ok", "mp4 (H.264)", "webm (VP9)"),
+        *("THUDM/CogVideoX-5b", "sprites-rope", "sprites-sincos", "shtab", "ditflow cache"),
+    ):
+        assert expected in out
+    notes = out.split("\nnote")[1:]
+    assert notes
+    assert all("\n" + " " * 28 + "-> " in note for note in notes)
+
+
+def test_what_is_amiss_has_a_remedy_and_ends_with_1(capsys, monkeypatch):
+    broken = Finding("mp4 (H.264)", "fails: no such codec", "reinstall it", needed=True)
+    slow = Finding("gpu", "none", "get one")
+    monkeypatch.setattr(command, "LOOKS", {"video files": lambda: iter([slow, broken])})
+    assert main(["doctor"]) == 1
+    out = capsys.readouterr().out
+    assert "FAIL  mp4 (H.264)           fails: no such codec\n" in out
+    assert " " * 28 + "-> reinstall it\n" in out
+    assert "note  gpu" in out
+    assert "1 failed" in out
+
+
+def test_attention_is_tried_in_each_format():
+    for dtype in (torch.float32, torch.bfloat16):
+        assert works(torch.device("cpu"), dtype) is None
+    assert "fails" in works(torch.device("cpu"), torch.int32)
+    names = [finding.name for finding in look_at_devices()]
+    assert names[:2] == ["cpu", "cpu attention"]
+
+
+def test_an_encoder_that_fails_is_seen(tmp_path, monkeypatch):
+    assert codecs.round_trip(tmp_path / "clip.gif") == ""
+    broken = tmp_path / "ffmpeg"
+    broken.write_text("#!/bin/sh\necho broken >&2\nexit 1\n")
+    broken.chmod(broken.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(broken))
+    found = {finding.name: finding for finding in codecs.look_at_codecs()}
+    assert found["ffmpeg"].fatal
+    assert found["mp4 (H.264)"].fatal
+    assert "\n" not in found["mp4 (H.264)"].said
+    assert found["webm (VP9)"].remedy
+    assert not found["webm (VP9)"].fatal
+    assert not found["gif"].remedy
+
+
+def keep(folder: Path, name: str, file: str) -> None:
+    """A model as far as huggingface_hub's cache has it."""
+    commit = "0" * 40
+    repository = folder / f"models--{name.replace('/', '--')}"
+    snapshot = repository / "snapshots" / commit
+    snapshot.mkdir(parents=True)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(commit)
+    (snapshot / file).write_text("{}")
+
+
+def test_models_that_are_kept(tmp_path, monkeypatch):
+    keep(tmp_path, "THUDM/CogVideoX-5b", "model_index.json")
+    keep(tmp_path, "THUDM/CogVideoX-2b", "config.json")  # broken off
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    found = {finding.name: finding for finding in storage.look_at_hub(tmp_path)}
+    assert not found["THUDM/CogVideoX-5b"].remedy
+    assert "hf download THUDM/CogVideoX-2b" in found["THUDM/CogVideoX-2b"].remedy
+    assert "hub" not in found
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    found = {finding.name: finding for finding in storage.look_at_hub(tmp_path / "none" / "yet")}
+    assert "HF_HUB_OFFLINE is set" in found["hub"].said
+    assert found["THUDM/CogVideoX-5b"].remedy.startswith("unset HF_HUB_OFFLINE, then")
+
+
+def test_a_cache_that_cannot_be_written_to(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("DITFLOW_CACHE", str(tmp_path / "file"))
+    finding = storage.look_at_cache()
+    assert "DITFLOW_CACHE" in finding.remedy
+    assert not finding.fatal
+    monkeypatch.setenv("DITFLOW_CACHE", str(tmp_path / "new"))
+    assert "0.0 MiB" in storage.look_at_cache().said
+
+
+def test_weights_that_were_cut_off(tmp_path):
+    assert backbones.run_embedded("sprites-rope") == ""
+    folder = tmp_path / "cut"
+    shutil.copytree(EMBEDDED / "sprites-rope", folder)
+    weights = next((folder / "transformer").glob("*.safetensors"))
+    weights.write_bytes(weights.read_bytes()[:9999])
+    assert backbones.run_embedded(str(folder)).startswith("fails: ")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("memory", "fits"), [(2**36, True), (2**20, False)])
+def test_presets_fit_or_not(memory, fits, monkeypatch):
+    from ditflow.plan.machine import Machine
+
+    monkeypatch.setattr(
+        backbones, "this_machine", lambda device: Machine("a machine", memory, False)
+    )
+    finding = backbones.look_at_preset("sprites-rope")
+    assert finding.said.startswith("fits" if fits else "does not fit")
+    assert ("ditflow plan --config sprites-rope" in finding.remedy) != fits
