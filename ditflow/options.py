@@ -13,6 +13,7 @@ from ditflow.trust import check_backbone_is_known
 
 SHORT = {
     "--video": "--data.video",
+    "--mask": "--data.mask",
     "--start-frame": "--data.start_frame",
     "--num-frames": "--data.num_frames",
     "--stride": "--data.stride",
@@ -32,6 +33,7 @@ SHORT = {
     "--target": "--model.target",
     "--parameterization": "--model.parameterization",
     "--block": "--model.block",
+    "--confidence": "--model.objective.confidence",
     "--learning-rate": "--model.learning_rate",
     "--steps": "--model.num_inference_steps",
     "--guidance-scale": "--model.guidance_scale",
