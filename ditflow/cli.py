@@ -17,6 +17,7 @@ from ditflow.inspect import inspect
 from ditflow.motion_cli import MotionCLI
 from ditflow.options import expand
 from ditflow.plan.command import plan
+from ditflow.preview.command import preview
 from ditflow.score import score
 from ditflow.selftest import selftest
 from ditflow.stopping import sigterm_as_interrupt
@@ -27,6 +28,7 @@ USAGE = """\
 ditflow: transfer the motion of a video to new videos, with no training of the model.
 
   ditflow fit --video ref.mp4 --prompt "..." --output DIR [--config PRESET]
+  ditflow preview --video ref.mp4 --output DIR [--config PRESET]
   ditflow predict --embedding DIR/motion.safetensors --prompts "..." "..." --output DIR
   ditflow inspect DIR/motion.safetensors
   ditflow test --embedding DIR/motion.safetensors --video ref.mp4 --output DIR
@@ -39,7 +41,13 @@ Every command has --help; `fit` and `predict` also have --print_config.
 """
 
 
-COMMANDS = {"benchmark": benchmark, "plan": plan, "selftest": selftest, "test": score}
+COMMANDS = {
+    "benchmark": benchmark,
+    "plan": plan,
+    "preview": preview,
+    "selftest": selftest,
+    "test": score,
+}
 """Commands that are not LightningCLI's; each takes its arguments and returns the exit status."""
 
 

@@ -13,7 +13,7 @@ from ditflow.compatibility import check_fits
 from ditflow.embedding import MotionEmbedding
 from ditflow.errors import DitflowError
 from ditflow.reading import FrameRange
-from ditflow.reference import Reference, read_reference
+from ditflow.reference import ReferenceVideo, read_reference
 
 
 class MotionItem(NamedTuple):
@@ -100,7 +100,7 @@ class MotionDataModule(LightningDataModule):
         self._fps = fps
         self.seeds = seeds
         self.store_reference, self.cache = store_reference, cache
-        self.read: Reference | None = None
+        self.read: ReferenceVideo | None = None
         self._read_for: tuple[int, ...] | None = None
         self.motion: MotionEmbedding | None = None
         self.finished: set[SampleItem] = set()
@@ -141,7 +141,7 @@ class MotionDataModule(LightningDataModule):
         """The reference as the model sees it, [T, 3, height, width] in [0, 1]."""
         return None if self.read is None else self.read.frames
 
-    def read_reference(self, backbone) -> Reference:
+    def read_reference(self, backbone) -> ReferenceVideo:
         """The reference and its mask at the backbone's size; read once for backbones of one."""
         wanted = *backbone.default_size(), backbone.temporal_ratio
         if self.read is None or self._read_for != wanted:

@@ -13,7 +13,7 @@ from ditflow.reading import FrameRange, read_video
 from ditflow.video import fit_length, fit_size, fitting_count
 
 
-class Reference(NamedTuple):
+class ReferenceVideo(NamedTuple):
     """A reference video at a backbone's size.
 
     Attributes:
@@ -32,7 +32,7 @@ def read_reference(
     frames: FrameRange = FrameRange(),
     height: int | None = None,
     width: int | None = None,
-) -> Reference:
+) -> ReferenceVideo:
     """Read a reference and its mask, cut, resized and cropped to what a backbone takes.
 
     Args:
@@ -58,4 +58,4 @@ def read_reference(
     fitted = None
     if mask is not None:
         fitted = read_mask(mask, video, frames, read.shape[:3], (height, width))
-    return Reference(fit_size(read, height, width), fitted)
+    return ReferenceVideo(fit_size(read, height, width), fitted)
