@@ -100,11 +100,7 @@ class MotionTransfer(GuidedSampling):
             raise DitflowError(f"optimization_steps={optimization_steps} must be at least 0.")
         if gradient_reuse < 1:
             raise DitflowError(f"gradient_reuse={gradient_reuse} must be at least 1.")
-        if not 0 <= block < backbone.num_blocks:
-            raise DitflowError(
-                f"block={block} is out of range: {backbone.name} has blocks 0 to "
-                f"{backbone.num_blocks - 1}."
-            )
+        backbone.check_block(block)
         self.objective = objective or AttentionMotionFlow()
         self.target = target
         self.block = block

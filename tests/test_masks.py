@@ -6,9 +6,15 @@ import torch
 from PIL import Image
 
 from ditflow import DitflowError, MotionDataModule, MotionTransfer
+from ditflow.metrics import LucasKanade
 from ditflow.objectives import AttentionMotionFlow, MotionFeature
+from ditflow.quiet import quiet_trainer
 from ditflow.reading import FrameRange
 from ditflow.reference import read_reference
+from ditflow.selftest import displacement
+from ditflow.settings import read_settings
+from ditflow.sprites.render import render
+from ditflow.sprites.world import Clip
 from ditflow.video import write_video
 
 
@@ -135,3 +141,33 @@ def test_the_data_of_a_fit_reads_its_mask_once(rope, square):
     read = data.read_reference(rope)
     assert data.read_reference(rope) is read
     assert read.mask.shape == (9, 64, 64) == (len(data.frames), *data.frames.shape[2:])
+
+
+@pytest.mark.slow
+def test_a_mask_chooses_which_of_two_sprites_is_followed(rope, tmp_path):
+    """One moves right, one left, and the decoded video moves as the one in the mask."""
+    right = tuple((0.25 + 0.5 * t / 24, 0.27) for t in range(25))
+    left = tuple((0.75 - 0.5 * t / 24, 0.74) for t in range(25))
+    clips = [
+        Clip("circle", "red", "gray", 0.2, right, texture_seed=3),
+        Clip("square", "blue", "gray", 0.2, left, texture_seed=3),
+        Clip("circle", "red", "gray", 1e-6, right, texture_seed=3),  # the background alone
+    ]
+    *drawn, background = render(clips)
+    covered = [((frames - background).abs().amax(1, True) > 0.08).float() for frames in drawn]
+    both = torch.where(covered[1] > 0, drawn[1], drawn[0])
+    write_video(both, tmp_path / "both.mp4")
+    settings, moved = read_settings("sprites-rope"), {}
+    for name, mask in {"no mask": None, "right": covered[0], "left": covered[1]}.items():
+        path = None if mask is None else tmp_path / f"{name}.mp4"
+        if path is not None:
+            write_video(mask.expand(-1, 3, -1, -1), path)
+        prompts = ["a green diamond on a brown background"]
+        data = MotionDataModule(video=tmp_path / "both.mp4", mask=path, prompts=prompts)
+        module = settings.module(rope)
+        quiet_trainer(tmp_path, [], rope.device).fit(module, data)
+        moved[name] = displacement(module.videos[0], LucasKanade())
+        print(f"{name}: {moved[name]:+.2f} widths")
+    assert abs(moved["no mask"]) < 0.1
+    assert moved["right"] > 0.1
+    assert moved["left"] < -0.1

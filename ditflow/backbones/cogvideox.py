@@ -194,7 +194,7 @@ class CogVideoXBackbone(Backbone):
         positions: Positions,
         block: int,
     ) -> BlockFeatures:
-        self._check_block(block)
+        self.check_block(block)
         with stopped_after(self.transformer, block) as reached, suppress(BlockReached):
             self._forward(latents, timestep, prompt, positions)
         return BlockFeatures(reached[0][0], self.token_grid(latents.shape))
@@ -270,7 +270,7 @@ class CogVideoXBackbone(Backbone):
         """Run up to the last block's attention and return what each recorded."""
         controls = {}
         for block in blocks:
-            self._check_block(block)
+            self.check_block(block)
             # A block may be recorded while its keys and values are replaced: keep the replacement.
             processor = self.transformer.transformer_blocks[block].attn1.processor
             replacement = processor.control.replacement
@@ -283,7 +283,8 @@ class CogVideoXBackbone(Backbone):
                 return [controls[block] for block in blocks]
         raise AssertionError(f"block {max(blocks)} was never reached")
 
-    def _check_block(self, block: int) -> None:
+    def check_block(self, block: int) -> None:
+        """Raise `DitflowError` for a block that it has not."""
         if not 0 <= block < self.num_blocks:
             raise DitflowError(
                 f"block={block} is out of range: {self.name} has blocks 0 to {self.num_blocks - 1}."

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from ditflow.backbones.cogvideox import CogVideoXBackbone
 from ditflow.backbones.loading import Dtype, load_backbone
@@ -16,8 +15,8 @@ from ditflow.preview.findings import findings
 from ditflow.preview.motion import ReferenceMotion, read_motion, spread_around
 from ditflow.preview.sheet import Sheet
 from ditflow.reading import FrameRange
-from ditflow.reference import read_reference
-from ditflow.settings import Settings, read_settings
+from ditflow.reference import ReferenceVideo, read_reference
+from ditflow.settings import read_settings
 from ditflow.video import write_video
 
 
@@ -31,6 +30,48 @@ def preview(args: Sequence[str]) -> int:
     Returns:
         0, with warnings too.
     """
+    given = _parser().parse_args(list(args))
+    for name in ("video", "mask"):
+        path = given[name]
+        if path is not None and not path.exists():
+            raise DitflowError(f"{name}={path} does not exist; give a video file or a folder.")
+    settings = read_settings(*given.config)
+    objective = settings.model["objective"] or AttentionMotionFlow()
+    if not isinstance(objective, AttentionMotionFlow):
+        raise DitflowError(
+            f"config={' '.join(given.config)}: {type(objective).__name__} has no motion flow to "
+            "show; use a preset of ditflow's own method."
+        )
+    names = {"backbone": "name", "device": "device", "dtype": "dtype"}
+    own = {full: given[name] for name, full in names.items() if given[name] is not None}
+    backbone = load_backbone(**settings.backbone | own)
+    blocks, guided = _blocks(given.blocks, settings.model["block"], backbone)
+    data = dict(settings.data)
+    data |= {name: given[name] for name in data if given.get(name) is not None}
+    chosen = FrameRange(data["start_frame"], data["num_frames"], data["stride"], data["resample"])
+    reference = read_reference(
+        backbone, given.video, data["mask"], chosen, data["height"], data["width"]
+    )
+    _check_motion(backbone, reference)
+    paths = [given.output / name for name in ("preview.png", "preview.mp4")]
+    with claim(given.output):
+        motion = read_motion(backbone, objective, reference, blocks, guided, data["cache"])
+        lines = findings(motion)
+        title = describe(motion, given.video.name, backbone.name)
+        print(f"{title}\n{as_table(motion)}")
+        for line in lines:
+            print(f"Warning: {line}")
+        sheet = Sheet(motion, title, lines)
+        with whole(paths[0]) as partial:
+            sheet.picture().save(partial)
+        write_video(sheet.video(), paths[1], data["fps"] or 8)
+    print(f"Wrote to {given.output}:")
+    for path in paths:
+        print(f"  {path}")
+    return 0
+
+
+def _parser() -> CommandParser:
     parser = CommandParser(prog="ditflow preview", description=preview.__doc__)
     parser.add_argument("--video", type=Path, required=True, help="The reference.")
     parser.add_argument("--output", type=Path, required=True, help="Folder of what is made.")
@@ -49,59 +90,36 @@ def preview(args: Sequence[str]) -> int:
     parser.add_argument("--backbone", type=str, help="In place of the preset's.")
     parser.add_argument("--device", type=str)
     parser.add_argument("--dtype", type=Dtype)
-    given = parser.parse_args(list(args))
-    for name in ("video", "mask"):
-        path = given[name]
-        if path is not None and not path.exists():
-            raise DitflowError(f"{name}={path} does not exist; give a video file or a folder.")
-    settings = read_settings(*given.config)
-    objective = settings.model["objective"] or AttentionMotionFlow()
-    if not isinstance(objective, AttentionMotionFlow):
+    return parser
+
+
+def _blocks(
+    given: Sequence[int] | None, preset: int, backbone: CogVideoXBackbone
+) -> tuple[list[int], int]:
+    """The blocks to show, in order, and which of them a fit would read, or comes in its place."""
+    blocks = sorted(set(given or spread_around(preset, backbone.num_blocks)))
+    for block in blocks:
+        backbone.check_block(block)
+    return blocks, preset if preset in blocks else blocks[len(blocks) // 2]
+
+
+def _check_motion(backbone: CogVideoXBackbone, reference: ReferenceVideo) -> None:
+    """Refuse what a temporal patch makes one frame of tokens of: nothing moves within it."""
+    count, _, height, width = reference.frames.shape
+    frames, _, _ = backbone.token_grid(backbone.latent_shape(count, height, width))
+    if frames < 2:
+        more = count + backbone.temporal_ratio
         raise DitflowError(
-            f"config={' '.join(given.config)}: {type(objective).__name__} has no motion flow to "
-            "show; use a preset of ditflow's own method."
+            f"num_frames={count} is a single frame of tokens of {backbone.name}; give at least "
+            f"{more}."
         )
-    names = {"backbone": "name", "device": "device", "dtype": "dtype"}
-    chosen = {full: given[name] for name, full in names.items() if given[name] is not None}
-    backbone = load_backbone(**settings.backbone | chosen)
-    motion = _read(given, settings, backbone, objective)
-    lines = findings(motion)
-    _, _, height, width = motion.reference.frames.shape
-    title = (
-        f"{given.video.name} on {backbone.name}, {len(motion.reference.frames)} frames of "
-        f"{height}x{width}, {' x '.join(map(str, motion.grid))} tokens"
-    )
-    print(f"{title}\n{as_table(motion)}")
-    for line in lines:
-        print(f"Warning: {line}")
-    sheet = Sheet(motion, title, lines)
-    with claim(given.output):
-        paths = [given.output / name for name in ("preview.png", "preview.mp4")]
-        with whole(paths[0]) as partial:
-            sheet.picture().save(partial)
-        write_video(sheet.video(), paths[1], settings.data.get("fps") or 8)
-    print(f"Wrote to {given.output}:")
-    for path in paths:
-        print(f"  {path}")
-    return 0
 
 
-def _read(
-    given: Any, settings: Settings, backbone: CogVideoXBackbone, objective: AttentionMotionFlow
-) -> ReferenceMotion:
-    """The motion of the reference that the command line and the presets say."""
-    data = dict(settings.data)
-    data |= {name: given[name] for name in data if given.get(name) is not None}
-    guided = settings.model["block"]
-    blocks = given.blocks or spread_around(guided, backbone.num_blocks)
-    if guided not in blocks:
-        guided = blocks[len(blocks) // 2]
-    taken = (data["start_frame"], data["num_frames"], data["stride"], data["resample"])
-    reference = read_reference(
-        backbone, given.video, data["mask"], FrameRange(*taken), data["height"], data["width"]
-    )
-    unique = sorted(set(blocks))
-    return read_motion(backbone, objective, reference, unique, guided, data["cache"])
+def describe(motion: ReferenceMotion, video: str, backbone: str) -> str:
+    """What was read, in a line."""
+    frames, _, height, width = motion.reference.frames.shape
+    tokens = " x ".join(map(str, motion.grid))
+    return f"{video} on {backbone}, {frames} frames of {height}x{width}, {tokens} tokens"
 
 
 def as_table(motion: ReferenceMotion) -> str:

@@ -50,7 +50,7 @@ class ReferenceMotion:
     Attributes:
         reference: frames and mask at the backbone's size.
         grid: (F, H, W).
-        times: [F], the middle of the video frames that each frame of tokens stands for.
+        shares: [F, T], what share of each frame of tokens stands for each video frame.
         mask: [F, S] on the token grid, or None.
         blocks: of the transformer, in order.
         guided: which of these a fit would read.
@@ -59,11 +59,20 @@ class ReferenceMotion:
 
     reference: ReferenceVideo
     grid: Grid
-    times: torch.Tensor
+    shares: torch.Tensor
     mask: torch.Tensor | None
     blocks: tuple[Motion, ...]
     guided: Motion
     latents: Motion
+
+    def middle(self, frame: int) -> int:
+        """The video frame in the middle of those that a frame of tokens stands for."""
+        times = torch.arange(self.shares.shape[1], dtype=torch.float32)
+        return round((self.shares[frame] @ times).item())
+
+    def frame_at(self, time: int) -> int:
+        """The frame of tokens that stands for a video frame."""
+        return int(self.shares[:, time].argmax())
 
 
 @torch.no_grad()
@@ -100,12 +109,11 @@ def read_motion(
     }
     grid = outputs[0].grid
     ratio, count = backbone.temporal_ratio, shape[1]
-    times = torch.arange(len(reference.frames), dtype=torch.float32)
     mask = reference.mask
     return ReferenceMotion(
         reference,
         grid,
-        over_frames(times, grid[0], count, ratio),
+        over_frames(torch.eye(len(reference.frames)), grid[0], count, ratio),
         None if mask is None else token_mask(mask, grid, count, ratio),
         tuple(read.values()),
         read[guided],

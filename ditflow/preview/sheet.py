@@ -81,7 +81,7 @@ class Sheet:
             pairs.append((0, frames - 1))
         rows, labels = [], []
         for start, end in pairs:
-            first, last = (round(self.motion.times[index].item()) for index in (start, end))
+            first, last = self.motion.middle(start), self.motion.middle(end)
             rows.append(self.row(self.motion.reference.frames[first], start, end))
             labels.append(f"frame {first}\nto {last}")
         return self._compose(rows, [self.headings()], labels, self.notes)
@@ -92,7 +92,7 @@ class Sheet:
         named = [headings[first : first + columns] for first in range(0, len(headings), columns)]
         drawn = []
         for time, frame in enumerate(self.motion.reference.frames):
-            start = int((self.motion.times - time).abs().argmin())
+            start = self.motion.frame_at(time)
             end = start + 1 if start + 1 < self.motion.grid[0] else None
             cells = self.row(frame, start, end)
             rows = [cells[first : first + columns] for first in range(0, len(cells), columns)]
