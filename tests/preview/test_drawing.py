@@ -15,8 +15,8 @@ def test_an_arrow_from_a_patch_to_where_it_goes():
     drawn = draw_flow(picture, flow, 2.0, None)
     changed = (drawn != plain).any(-1)
     rows, columns = np.nonzero(changed)
-    assert abs(columns.max() - 90) <= 3
-    assert abs(rows.max() - 70) <= 3
+    assert abs(columns.max() - 90) <= 5
+    assert abs(rows.max() - 70) <= 5
     assert changed[20:40, 20:40].all()  # the patch itself is coloured
     assert drawn[50, 60].min() > 200  # midway, the bright line
     assert not changed[:20].any()
@@ -46,9 +46,9 @@ def test_outside_a_mask_is_dark_and_still():
 def test_a_fine_grid_has_fewer_arrows():
     picture = np.full((60, 90, 3), 100, np.uint8)
     flow = torch.zeros(30, 45, 2)
-    flow[..., 0] = 0.01
-    white = (draw_flow(picture, flow, 1.0, None) == 255).all(-1)
-    assert 0 < white.sum() < 30 * 45 / 4
+    flow[..., 0] = 4
+    white = (draw_flow(picture, flow, 4.0, None) > 200).all(-1)
+    assert 0.01 < white.mean() < 0.15  # with an arrow at every patch all would be covered
 
 
 def test_surer_is_brighter():
