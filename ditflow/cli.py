@@ -14,6 +14,7 @@ USAGE = """\
 ditflow: transfer the motion of a video to new videos, with no training of the model.
 
   ditflow fit --video ref.mp4 --prompt "..." --output DIR [--config PRESET]
+  ditflow preview --video ref.mp4 --output DIR [--config PRESET]
   ditflow predict --embedding DIR/motion.safetensors --prompts "..." "..." --output DIR
   ditflow inspect DIR/motion.safetensors
   ditflow test --embedding DIR/motion.safetensors --video ref.mp4 --output DIR
@@ -42,6 +43,7 @@ COMMANDS = {
     "inspect": "ditflow.inspect:inspect",
     "page": "ditflow.page.command:page",
     "plan": "ditflow.plan.command:plan",
+    "preview": "ditflow.preview.command:preview",
     "push": "ditflow.push:push",
     "rate": "ditflow.rating.command:rate",
     "selftest": "ditflow.selftest:selftest",

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,8 +12,8 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler
 from ditflow.compatibility import check_fits
 from ditflow.embedding import MotionEmbedding
 from ditflow.errors import DitflowError
-from ditflow.reading import FrameRange, read_video
-from ditflow.video import fit_length, fit_size, fitting_count
+from ditflow.reading import FrameRange
+from ditflow.reference import ReferenceVideo, read_reference
 
 
 class MotionItem(NamedTuple):
@@ -55,6 +54,8 @@ class MotionDataModule(LightningDataModule):
 
     Args:
         video: reference of a fit: a video file or a folder of frames.
+        mask: only this part of the reference guides, what is white: an image for all frames, or a
+            video or folder with one for each; by default all of it.
         prompts: of the videos to make; a fit with several shares one positional embedding.
         prompts_file: more prompts, one a line.
         start_frame: first frame taken from the reference.
@@ -73,6 +74,7 @@ class MotionDataModule(LightningDataModule):
     def __init__(
         self,
         video: Path | None = None,
+        mask: Path | None = None,
         prompts: list[str] | None = None,
         prompts_file: Path | None = None,
         start_frame: int = 0,
@@ -89,6 +91,7 @@ class MotionDataModule(LightningDataModule):
     ):
         super().__init__()
         self.video = None if video is None else Path(video)
+        self.mask = None if mask is None else Path(mask)
         self.embedding = None if embedding is None else Path(embedding)
         self.prompts = read_prompts(prompts or (), prompts_file)
         self.range = FrameRange(start_frame, num_frames, stride, resample)
@@ -98,8 +101,8 @@ class MotionDataModule(LightningDataModule):
         self._fps = fps
         self.seeds = seeds
         self.store_reference, self.cache = store_reference, cache
-        self.frames: torch.Tensor | None = None
-        self._fitted: tuple[int, int, int, int] | None = None
+        self.read: ReferenceVideo | None = None
+        self._read_for: tuple[int, ...] | None = None
         self.motion: MotionEmbedding | None = None
         self.finished: set[SampleItem] = set()
         """Of a predict: what is there already, and is not made again."""
@@ -115,8 +118,8 @@ class MotionDataModule(LightningDataModule):
     def setup(self, stage: str) -> None:
         if stage == "fit":
             module = self.trainer.lightning_module
-            frames = self.read_frames(module.backbone)
-            self.reference = module.encode_reference(frames, self.cache)
+            frames, mask = self.read_reference(module.backbone)
+            self.reference = module.encode_reference(frames, self.cache, mask)
         elif stage == "predict":
             self.load_motion(self.trainer.lightning_module)
 
@@ -134,22 +137,20 @@ class MotionDataModule(LightningDataModule):
         self.motion = motion
         return motion
 
-    def read_frames(self, backbone) -> torch.Tensor:
-        """The reference as the model sees it, [T, 3, height, width] in [0, 1]; read once a size."""
-        if self.video is None:
-            raise DitflowError("video is not given; use --video with a file or a frames folder.")
-        frames, height, width = backbone.default_size()
-        height, width = self.height or height, self.width or width
-        backbone.check_size(frames, height, width)
-        most, ratio = self.range.count or frames, backbone.temporal_ratio
-        wanted = most, ratio, height, width
-        if self.frames is None or self._fitted != wanted:
-            # Resampling hits a fitting count at once; cutting says what was asked for and kept.
-            count = fitting_count(most, ratio)
-            chosen = replace(self.range, count=count if self.range.resample else most)
-            video = fit_length(read_video(self.video, chosen), most, ratio)
-            self.frames, self._fitted = fit_size(video, height, width), wanted
-        return self.frames
+    @property
+    def frames(self) -> torch.Tensor | None:
+        """The reference as the model sees it, [T, 3, height, width] in [0, 1]."""
+        return None if self.read is None else self.read.frames
+
+    def read_reference(self, backbone) -> ReferenceVideo:
+        """The reference and its mask at the backbone's size; read once for backbones of one."""
+        wanted = *backbone.default_size(), backbone.temporal_ratio
+        if self.read is None or self._read_for != wanted:
+            self.read = read_reference(
+                backbone, self.video, self.mask, self.range, self.height, self.width
+            )
+            self._read_for = wanted
+        return self.read
 
     def train_dataloader(self) -> DataLoader:
         items = GuidedSteps(self.trainer.lightning_module, self.reference)

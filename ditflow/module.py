@@ -15,6 +15,7 @@ from ditflow.backbones.cogvideox import CogVideoXBackbone
 from ditflow.data import MotionItem
 from ditflow.encoding import encode
 from ditflow.errors import DitflowError
+from ditflow.functional.token_mask import token_mask
 from ditflow.guided_sampling import GuidedSampling
 from ditflow.objectives import AttentionMotionFlow, Objective
 from ditflow.resume import check_same_run, run_of
@@ -99,11 +100,7 @@ class MotionTransfer(GuidedSampling):
             raise DitflowError(f"optimization_steps={optimization_steps} must be at least 0.")
         if gradient_reuse < 1:
             raise DitflowError(f"gradient_reuse={gradient_reuse} must be at least 1.")
-        if not 0 <= block < backbone.num_blocks:
-            raise DitflowError(
-                f"block={block} is out of range: {backbone.name} has blocks 0 to "
-                f"{backbone.num_blocks - 1}."
-            )
+        backbone.check_block(block)
         self.objective = objective or AttentionMotionFlow()
         self.target = target
         self.block = block
@@ -113,6 +110,8 @@ class MotionTransfer(GuidedSampling):
         self.rates = rates if learning_rate is None else (learning_rate, learning_rate / 2)
         self.seed = seed
         self.reference_motion: torch.Tensor | None = None
+        self.reference_weight: torch.Tensor | None = None
+        """How much each entry of the reference's motion counts; None where all count alike."""
         self.samplers: list[Sampler] = []
         self.finished: list[torch.Tensor] = []
         """The optimised tensor of every finished guided step; of latents only the last is kept."""
@@ -128,12 +127,15 @@ class MotionTransfer(GuidedSampling):
 
     # -- the reference ---------------------------------------------------------------------------
 
-    def encode_reference(self, frames: torch.Tensor, cache: bool = False) -> torch.Tensor:
+    def encode_reference(
+        self, frames: torch.Tensor, cache: bool = False, mask: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Frames [T, 3, height, width] to the reference motion (Algorithm 1, lines 1 to 7).
 
         Args:
             frames: of the reference, in [0, 1].
             cache: take its latents from an earlier run, or keep them for a later.
+            mask: [T, height, width] in [0, 1], where the reference guides; None for all of it.
         """
         backbone = self.backbone
         warn_of_cuts(frames)
@@ -147,9 +149,11 @@ class MotionTransfer(GuidedSampling):
                 grad=False,
             )
             self.reference_motion = self.objective.reference(outputs)
+            self.reference_weight = self.objective.weight(outputs, self._on_tokens(mask))
             bar.update()
-        if self.objective.is_static(self.reference_motion):
-            log.warning("Nothing moves in the reference: the result is guided to hold still.")
+        if self.objective.is_static(self.reference_motion, **self._weighted()):
+            where = "the reference" if mask is None else "the mask's part of the reference"
+            log.warning("Nothing moves in %s: the result is guided to hold still.", where)
         return self.reference_motion
 
     def outputs(
@@ -164,6 +168,18 @@ class MotionTransfer(GuidedSampling):
         read = getattr(self.backbone, self.objective.reads)
         with torch.set_grad_enabled(grad):
             return read(latents, timestep, prompt, positions, self.block)
+
+    def _on_tokens(self, mask: torch.Tensor | None) -> torch.Tensor | None:
+        """A mask [T, height, width] of the reference on the token grid, [F, S]."""
+        if mask is None:
+            return None
+        latents, backbone = self.reference_latents, self.backbone
+        grid = backbone.token_grid(tuple(latents.shape))
+        return token_mask(mask.to(latents.device), grid, latents.shape[1], backbone.temporal_ratio)
+
+    def _weighted(self) -> dict[str, torch.Tensor]:
+        """The weights as an argument; an objective of the user's own may know none."""
+        return {} if self.reference_weight is None else {"weight": self.reference_weight}
 
     # -- fit -------------------------------------------------------------------------------------
 
@@ -203,7 +219,7 @@ class MotionTransfer(GuidedSampling):
         positions = self.current_positions()
         with self.injected(sampler, step, positions):
             outputs = self.outputs(latents, item.timestep, sampler.prompt, positions)
-        loss = self.objective.loss(outputs, item.reference)
+        loss = self.objective.loss(outputs, item.reference, **self._weighted())
         if not torch.isfinite(loss):
             raise DitflowError(
                 f"the loss is {loss.item()} at guided step {step + 1} of {self.guided_steps} "

@@ -121,9 +121,10 @@ class MotionCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Refuse what needs no backbone to be refused."""
         config = self.config[self.subcommand]
-        video = config.data.video
-        if self.subcommand == "fit" and video is not None and not Path(video).exists():
-            raise DitflowError(f"video={video} does not exist; give a video file or a folder.")
+        for name in ("video", "mask"):
+            path = config.data[name]
+            if self.subcommand == "fit" and path is not None and not Path(path).exists():
+                raise DitflowError(f"{name}={path} does not exist; give a video file or a folder.")
         root = Path(config.trainer.default_root_dir)
         if self.subcommand == "fit" and not config.overwrite and not self._goes_on_in(root):
             refuse_results(root, RESULTS)
@@ -158,7 +159,8 @@ class MotionCLI(LightningCLI):
 
     def before_fit(self) -> None:
         """Everything that can be wrong with the input is found before anything is written."""
-        self.datamodule.read_frames(self.model.backbone)
+        self.model.objective.check_mask(self.datamodule.mask)
+        self.datamodule.read_reference(self.model.backbone)
         injection = self._get(self.config_init, "kv_injection")
         injection.check(self.model.backbone)
         if self.resumed is not None:

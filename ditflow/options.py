@@ -14,6 +14,7 @@ from ditflow.yaml_files import read_mapping
 
 SHORT = {
     "--video": "--data.video",
+    "--mask": "--data.mask",
     "--start-frame": "--data.start_frame",
     "--num-frames": "--data.num_frames",
     "--stride": "--data.stride",
@@ -33,6 +34,7 @@ SHORT = {
     "--target": "--model.target",
     "--parameterization": "--model.parameterization",
     "--block": "--model.block",
+    "--confidence": "--model.objective.confidence",
     "--learning-rate": "--model.learning_rate",
     "--steps": "--model.num_inference_steps",
     "--guidance-scale": "--model.guidance_scale",

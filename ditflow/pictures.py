@@ -27,16 +27,26 @@ def flow_picture(flow: torch.Tensor, grid: Grid, pixels: int = 420) -> torch.Ten
     """
     frames, height, width = grid
     maps = flow.float().cpu().reshape(frames, frames, height, width, 2)
-    hue = torch.atan2(maps[..., 1], maps[..., 0]) / (2 * math.pi)
-    strength = (maps.norm(dim=-1) / (math.hypot(height, width) / 2)).clamp(max=1).sqrt()
-    channels = torch.tensor([0.0, 4.0, 2.0])
-    wheel = ((hue[..., None] * 6 + channels) % 6 - 3).abs().sub(1).clamp(0, 1)
-    colors = 1 - strength[..., None] * (1 - wheel)
+    colors = flow_colors(maps, math.hypot(height, width) / 2)
     scale = max(1, pixels // (frames * width))
     tiles = F.interpolate(colors.flatten(0, 1).permute(0, 3, 1, 2), scale_factor=scale)
     tiles = F.pad(tiles, (1, 1, 1, 1), value=0.5)
     tiles = tiles.unflatten(0, (frames, frames))  # [i, j, 3, h, w]
     return tiles.permute(2, 0, 3, 1, 4).flatten(3, 4).flatten(1, 2)
+
+
+def flow_colors(flow: torch.Tensor, strongest: float) -> torch.Tensor:
+    """The colour of each displacement, [..., 3] in [0, 1] of [..., 2] (column, row).
+
+    Args:
+        flow: displacements.
+        strongest: length from which on colours are no stronger.
+    """
+    hue = torch.atan2(flow[..., 1], flow[..., 0]) / (2 * math.pi)
+    strength = (flow.norm(dim=-1) / strongest).clamp(max=1).sqrt()
+    channels = torch.tensor([0.0, 4.0, 2.0])
+    wheel = ((hue[..., None] * 6 + channels) % 6 - 3).abs().sub(1).clamp(0, 1)
+    return 1 - strength[..., None] * (1 - wheel)
 
 
 def color_wheel(size: int = 9, pixels: int = 144) -> torch.Tensor:

@@ -2,6 +2,8 @@
 
 import logging
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,7 +36,7 @@ class FrameRange:
         if self.count is not None and self.count < 1:
             raise DitflowError(f"num_frames={self.count} must be at least 1.")
 
-    def indices(self, available: int, path: Path) -> list[int]:
+    def indices(self, available: int, path: Path, name: str = "Reference") -> list[int]:
         """Frame numbers to read, said where they are not all; a start beyond the end is refused."""
         chosen = list(range(self.start, available, self.stride))
         if not chosen:
@@ -44,56 +46,86 @@ class FrameRange:
             )
         if self.resample and self.count is not None:
             spread = np.linspace(0, len(chosen) - 1, self.count).round().astype(int)
-            log.info("Reference: %d frames resampled to %d.", len(chosen), self.count)
+            log.info("%s: %d frames resampled to %d.", name, len(chosen), self.count)
             return [chosen[index] for index in spread]
         taken = chosen[: self.count]
         if len(taken) < available:
             log.info(
-                "Reference: %d of %d frames taken (from frame %d, every %d).",
-                *(len(taken), available, self.start, self.stride),
+                "%s: %d of %d frames taken (from frame %d, every %d).",
+                *(name, len(taken), available, self.start, self.stride),
             )
         return taken
 
 
-def read_video(path: Path | str, frames: FrameRange = FrameRange()) -> np.ndarray:
+def read_video(
+    path: Path | str, frames: FrameRange = FrameRange(), option: str = "video"
+) -> np.ndarray:
     """Frames [T, height, width, 3], uint8, of a video file or of a folder of images.
+
+    Args:
+        path: of the file or folder.
+        frames: which of them.
+        option: that the path was given by, for messages.
 
     Raises:
         DitflowError: no such file, no readable video stream, or frames that are not there.
     """
     path = Path(path)
     if not path.exists():
-        raise DitflowError(f"video={path} does not exist; give a video file or a frames folder.")
-    video = _read_folder(path, frames) if path.is_dir() else _read_file(path, frames)
+        raise DitflowError(f"{option}={path} does not exist; give a video file or a frames folder.")
+    video = (_read_folder if path.is_dir() else _read_file)(path, frames, option)
     if len(video) < 2:
         raise DitflowError(
-            f"video={path} has {len(video)} frame to take; motion needs at least 2, "
+            f"{option}={path} has {len(video)} frame to take; motion needs at least 2, "
             "so give a longer video or a smaller start_frame or stride."
         )
     return video
 
 
-def _read_folder(path: Path, frames: FrameRange) -> np.ndarray:
+def frame_count(path: Path | str, option: str = "video") -> int:
+    """How many frames `read_video` has to choose from.
+
+    Raises:
+        DitflowError: as `read_video`.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return len(_images(path, option))
+    with _unreadable(path, option):
+        return len(_evenly_timed(_reader(path)))
+
+
+def _read_folder(path: Path, frames: FrameRange, option: str) -> np.ndarray:
+    images = _images(path, option)
+    pictures = []
+    for index in frames.indices(len(images), path, _name(option)):
+        try:
+            pictures.append(np.asarray(Image.open(images[index]).convert("RGB")))
+        except (OSError, Image.DecompressionBombError) as error:
+            raise DitflowError(
+                f"{option}={path}: {images[index].name} is not an image, or far too large a one."
+            ) from error
+        if pictures[-1].shape != pictures[0].shape:
+            raise DitflowError(
+                f"{option}={path}: {images[index].name} differs in size from {images[0].name}; "
+                "frames must all be of one size."
+            )
+    return np.stack(pictures)
+
+
+def _images(path: Path, option: str) -> list[Path]:
     images = sorted(
         (p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and p.name[0] != "."),
         key=_natural,
     )
     if not images:
-        raise DitflowError(f"video={path} holds no images ({', '.join(IMAGE_SUFFIXES)}).")
-    pictures = []
-    for index in frames.indices(len(images), path):
-        try:
-            pictures.append(np.asarray(Image.open(images[index]).convert("RGB")))
-        except (OSError, Image.DecompressionBombError) as error:
-            raise DitflowError(
-                f"video={path}: {images[index].name} is not an image, or far too large a one."
-            ) from error
-        if pictures[-1].shape != pictures[0].shape:
-            raise DitflowError(
-                f"video={path}: {images[index].name} differs in size from {images[0].name}; "
-                "frames must all be of one size."
-            )
-    return np.stack(pictures)
+        raise DitflowError(f"{option}={path} holds no images ({', '.join(IMAGE_SUFFIXES)}).")
+    return images
+
+
+def _name(option: str) -> str:
+    """What a path is called when something is said of it."""
+    return "Reference" if option == "video" else option.capitalize()
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:
@@ -102,28 +134,43 @@ def _natural(path: Path) -> list[tuple[int, str]]:
     return [(int(part) if part.isdecimal() else 0, part) for part in parts]
 
 
-def _read_file(path: Path, frames: FrameRange) -> np.ndarray:
+def _read_file(path: Path, frames: FrameRange, option: str) -> np.ndarray:
+    with _unreadable(path, option):
+        reader = _reader(path)
+        even = _evenly_timed(reader)
+        if len(even) != len(reader):
+            log.info(
+                "%s: a variable frame rate, read as %d frames at even times.",
+                *(_name(option), len(even)),
+            )
+        chosen = [even[index] for index in frames.indices(len(even), path, _name(option))]
+        return np.stack([_frame(reader, index) for index in chosen])
+
+
+def _reader(path: Path):
+    """decord's reader of a file with at least one frame."""
     import decord  # loads native libraries: only where a file is read
 
-    unreadable = DitflowError(
-        f"video={path} has no readable video stream; give an mp4, mov, webm or gif file, "
-        "or a folder of frames."
-    )
     if path.stat().st_size == 0:
-        raise unreadable
+        raise OSError("an empty file")
+    reader = decord.VideoReader(str(path), num_threads=1)
+    if len(reader) == 0:
+        raise OSError("no frames")
+    return reader
+
+
+@contextmanager
+def _unreadable(path: Path, option: str) -> Iterator[None]:
+    """Context in which a file that cannot be read as a video is refused."""
+    import decord
+
     try:
-        reader = decord.VideoReader(str(path), num_threads=1)
-        available = len(reader)
+        yield
     except (decord.DECORDError, RuntimeError, OSError) as error:
-        raise unreadable from error
-    if available == 0:
-        raise unreadable
-    try:
-        even = _evenly_timed(reader)
-        chosen = [even[index] for index in frames.indices(len(even), path)]
-        return np.stack([_frame(reader, index) for index in chosen])
-    except (decord.DECORDError, RuntimeError) as error:
-        raise unreadable from error
+        raise DitflowError(
+            f"{option}={path} has no readable video stream; give an mp4, mov, webm or gif file, "
+            "or a folder of frames."
+        ) from error
 
 
 def _evenly_timed(reader) -> list[int]:
@@ -137,7 +184,6 @@ def _evenly_timed(reader) -> list[int]:
     times = np.arange(starts[0], starts[-1] + step / 2, step)
     if steps.max() < 1.5 * step or len(times) > 10 * count:  # steady, or no camera's
         return list(range(count))
-    log.info("Reference: a variable frame rate, read as %d frames at even times.", len(times))
     # The frame that is shown at each time, with some room for how times were rounded.
     return (np.searchsorted(starts, times + step / 4, side="right") - 1).tolist()
 

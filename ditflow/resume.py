@@ -70,6 +70,7 @@ def run_of(
         "backbone": module.backbone.fingerprint(),
         "prompts": list(data.prompts),
         "reference frames": hash_of_tensors(data.frames),
+        "mask": None if data.read.mask is None else hash_of_tensors(data.read.mask),
         "target": module.target,
         "parameterization": module.parameterization,
         "separate_query_key": module.separate_query_key,

@@ -27,12 +27,20 @@ def scene_cuts(frames: torch.Tensor, size: int = 16, least: float = 0.1) -> list
     ]
 
 
+def describe_cuts(frames: torch.Tensor) -> str | None:
+    """Where a reference [T, 3, height, width] changes its scene and what to do, if it does."""
+    cuts = scene_cuts(frames)
+    if not cuts:
+        return None
+    return (
+        f"The reference seems to change its scene at frame {', '.join(map(str, cuts))} of "
+        f"{len(frames)}; no motion leads across a cut, so choose frames of one scene by "
+        "--start-frame and --num-frames."
+    )
+
+
 def warn_of_cuts(frames: torch.Tensor) -> None:
     """Say where a reference [T, 3, height, width] changes its scene, if it does."""
-    cuts = scene_cuts(frames)
-    if cuts:
-        log.warning(
-            "The reference seems to change its scene at frame %s of %d; no motion leads across a "
-            "cut, so choose frames of one scene by --start-frame and --num-frames.",
-            *(", ".join(map(str, cuts)), len(frames)),
-        )
+    said = describe_cuts(frames)
+    if said is not None:
+        log.warning(said)

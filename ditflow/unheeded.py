@@ -19,6 +19,7 @@ UNHEEDED: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(
             (
                 "--data.video",
+                "--data.mask",
                 "--data.start_frame",
                 "--data.num_frames",
                 "--data.stride",

@@ -56,17 +56,28 @@ def fit_size(video: np.ndarray, height: int, width: int) -> torch.Tensor:
     own_height, own_width = frames.shape[-2:]
     if (own_height, own_width) == (height, width):
         return frames
-    scale = max(height / own_height, width / own_width)
-    resized = max(height, round(own_height * scale)), max(width, round(own_width * scale))
+    log.info(
+        "Reference: %dx%d resized to %dx%d and centre-cropped to %dx%d (height x width).",
+        *(own_height, own_width, *_covering(frames, height, width), height, width),
+    )
+    return resize_and_crop(frames, height, width)
+
+
+def resize_and_crop(frames: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """Frames [T, C, ., .] in [0, 1], resized until they cover a size and centre-cropped to it."""
+    resized = _covering(frames, height, width)
     frames = F.interpolate(
         frames, size=resized, mode="bilinear", antialias=True, align_corners=False
     )
     top, left = (resized[0] - height) // 2, (resized[1] - width) // 2
-    log.info(
-        "Reference: %dx%d resized to %dx%d and centre-cropped to %dx%d (height x width).",
-        *(own_height, own_width, *resized, height, width),
-    )
     return frames[..., top : top + height, left : left + width].clamp(0, 1)
+
+
+def _covering(frames: torch.Tensor, height: int, width: int) -> tuple[int, int]:
+    """The smallest size of the frames' own proportions that covers this one."""
+    own_height, own_width = frames.shape[-2:]
+    scale = max(height / own_height, width / own_width)
+    return max(height, round(own_height * scale)), max(width, round(own_width * scale))
 
 
 def as_tensor(video: np.ndarray) -> torch.Tensor:

@@ -212,6 +212,7 @@ def test_without_a_preset_the_default_is_taken(capsys):
 
 
 VALUES = {
+    "--mask": "mask.png", "--confidence": True,
     "--video": "ref.mp4", "--start-frame": 3, "--num-frames": 9, "--stride": 2, "--height": 48,
     "--width": 80, "--fps": 12.0, "--embedding": "m.safetensors", "--prompt": ["a b"],
     "--prompts": ["a b", "c"], "--prompts-file": "p.txt", "--seeds": [1, 2], "--seed": 5,
@@ -302,6 +303,10 @@ def fails(capsys, *args) -> str:
         (["--resume", "nowhere"], "resume=nowhere"),
         (["--seeds", "1"], "--seeds is for predict"),
         (["--embedding", "motion.safetensors"], "--embedding is for predict"),
+        (["--mask", "nowhere.png"], "mask=nowhere.png does not exist"),
+        (["--mask", "README.md"], "mask=README.md has no readable video stream"),
+        (["--config", "smm", "--mask", "docs/demo.png"], "SpatialMarginalMean"),
+        (["--config", "moft", "--confidence", "true"], "confidence"),
     ],
 )
 def test_bad_options_of_fit(args, expected, reference_video, tmp_path, capsys):
@@ -389,6 +394,7 @@ def test_embedding_for_another_backbone_names_both(fitted, tmp_path, capsys):
     ("args", "expected"),
     [
         (["--height", "48"], "--height is part of what was fitted"),
+        (["--mask", "mask.png"], "--mask is part of what was fitted"),
         (["--target", "latents"], "--target is part of what was fitted"),
         (["--model.learning_rates.latents", "[1, 1]"], "part of what was fitted"),
         (["--resume", "run"], "--resume is for fit"),
@@ -439,11 +445,14 @@ def test_predict_injects_as_the_fit_did_and_takes_a_seed_and_a_rate(fitted, tmp_
             "objective.temperature=4.0, this run has 3",
         ),
         (["--injection", "false"], "kv_injection.enabled=True"),
+        (["--confidence", "true"], "objective.confidence=False, this run has True"),
+        (["--mask", "REFERENCE"], "mask=None, this run has"),
     ],
 )
 def test_resume_takes_the_same_run_only(args, expected, fitted, reference_video, tmp_path, capsys):
     out = tmp_path / "out"
     given = ["fit", "--video", str(reference_video), "--prompt", PROMPT, *QUICK]
+    args = [str(reference_video) if arg == "REFERENCE" else arg for arg in args]  # any mask
     given += ["--target", "positions", "--resume", str(fitted), "--output", str(out), *args]
     if expected is None:
         assert main(given) == 0

@@ -1,6 +1,7 @@
 """What ditflow asks of a video diffusion transformer."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -132,6 +133,17 @@ class Backbone(ABC):
         block: int,
     ) -> BlockOutputs:
         """Run one video up to block's queries and keys, and no further."""
+
+    @abstractmethod
+    def query_keys(
+        self,
+        latents: torch.Tensor,
+        timestep: int | torch.Tensor,
+        prompt: torch.Tensor,
+        positions: Positions,
+        blocks: Sequence[int],
+    ) -> list[BlockOutputs]:
+        """Queries and keys of several blocks in one pass, up to the last of them."""
 
     @abstractmethod
     def features(

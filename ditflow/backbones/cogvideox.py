@@ -1,6 +1,6 @@
 """CogVideoX 2B, 5B and 1.5 over diffusers' own classes, with our attention processor."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any
 
@@ -172,8 +172,19 @@ class CogVideoXBackbone(Backbone):
         positions: Positions,
         block: int,
     ) -> BlockOutputs:
-        control = self._run_to(block, latents, timestep, prompt, positions)
-        return BlockOutputs(control.query[0], control.key[0], self.token_grid(latents.shape))
+        return self.query_keys(latents, timestep, prompt, positions, [block])[0]
+
+    def query_keys(
+        self,
+        latents: torch.Tensor,
+        timestep: int | torch.Tensor,
+        prompt: torch.Tensor,
+        positions: Positions,
+        blocks: Sequence[int],
+    ) -> list[BlockOutputs]:
+        controls = self._run_to(blocks, latents, timestep, prompt, positions)
+        grid = self.token_grid(latents.shape)
+        return [BlockOutputs(control.query[0], control.key[0], grid) for control in controls]
 
     def features(
         self,
@@ -183,7 +194,7 @@ class CogVideoXBackbone(Backbone):
         positions: Positions,
         block: int,
     ) -> BlockFeatures:
-        self._check_block(block)
+        self.check_block(block)
         with stopped_after(self.transformer, block) as reached, suppress(BlockReached):
             self._forward(latents, timestep, prompt, positions)
         return BlockFeatures(reached[0][0], self.token_grid(latents.shape))
@@ -197,7 +208,7 @@ class CogVideoXBackbone(Backbone):
         positions: Positions,
         block: int = 0,
     ) -> KeyValues:
-        control = self._run_to(block, latents, timestep, prompt, positions)
+        (control,) = self._run_to([block], latents, timestep, prompt, positions)
         return KeyValues(block, control.plain_key, control.value)
 
     @contextmanager
@@ -250,26 +261,30 @@ class CogVideoXBackbone(Backbone):
 
     def _run_to(
         self,
-        block: int,
+        blocks: Sequence[int],
         latents: torch.Tensor,
         timestep: int | torch.Tensor,
         prompt: torch.Tensor,
         positions: Positions,
-    ) -> AttentionControl:
-        """Run up to block's attention and return what it recorded."""
-        self._check_block(block)
-        # A block may be recorded while its keys and values are replaced: keep the replacement.
-        processor = self.transformer.transformer_blocks[block].attn1.processor
-        replacement = processor.control.replacement
-        control = AttentionControl(record=True, stop=True, replacement=replacement)
-        with controlled(self.transformer, {block: control}):
+    ) -> list[AttentionControl]:
+        """Run up to the last block's attention and return what each recorded."""
+        controls = {}
+        for block in blocks:
+            self.check_block(block)
+            # A block may be recorded while its keys and values are replaced: keep the replacement.
+            processor = self.transformer.transformer_blocks[block].attn1.processor
+            replacement = processor.control.replacement
+            stop = block == max(blocks)
+            controls[block] = AttentionControl(record=True, stop=stop, replacement=replacement)
+        with controlled(self.transformer, controls):
             try:
                 self._forward(latents, timestep, prompt, positions)
             except BlockReached:
-                return control
-        raise AssertionError(f"block {block} was never reached")
+                return [controls[block] for block in blocks]
+        raise AssertionError(f"block {max(blocks)} was never reached")
 
-    def _check_block(self, block: int) -> None:
+    def check_block(self, block: int) -> None:
+        """Raise `DitflowError` for a block that it has not."""
         if not 0 <= block < self.num_blocks:
             raise DitflowError(
                 f"block={block} is out of range: {self.name} has blocks 0 to {self.num_blocks - 1}."

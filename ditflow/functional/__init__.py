@@ -1,5 +1,7 @@
 """Pure tensor functions: no state, no I/O, nothing imported from the rest of ditflow."""
 
+from ditflow.functional.attention_confidence import attention_confidence
+from ditflow.functional.attention_tiles import patch_coordinates
 from ditflow.functional.features import (
     marginal_mean_loss,
     motion_channels,
@@ -8,8 +10,10 @@ from ditflow.functional.features import (
     spatial_marginal_mean,
 )
 from ditflow.functional.flow_loss import flow_loss, moving_patches
-from ditflow.functional.motion_flow import motion_flow, patch_coordinates
+from ditflow.functional.motion_flow import motion_flow
+from ditflow.functional.nearest_neighbor import nearest_neighbor_flow
 from ditflow.functional.positions import rotary_table, sinusoidal_table
+from ditflow.functional.token_mask import over_frames, token_mask
 from ditflow.functional.tracks import (
     Tracks,
     frechet_distance,
@@ -22,6 +26,7 @@ from ditflow.functional.tracks import (
 
 __all__ = [
     "Tracks",
+    "attention_confidence",
     "flow_loss",
     "frechet_distance",
     "marginal_mean_loss",
@@ -32,11 +37,14 @@ __all__ = [
     "motion_flow",
     "moving_patches",
     "moving_tracks",
+    "nearest_neighbor_flow",
+    "over_frames",
     "patch_coordinates",
     "released_fidelity",
     "rotary_table",
     "sinusoidal_table",
     "spatial_marginal_mean",
+    "token_mask",
     "track_similarity",
     "trajectory_error",
 ]

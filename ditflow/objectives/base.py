@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 import torch
 
 from ditflow.backbones.base import BlockFeatures, BlockOutputs
+from ditflow.errors import DitflowError
 
 
 class Objective(ABC):
@@ -20,11 +21,39 @@ class Objective(ABC):
 
     @abstractmethod
     def loss(self, outputs: BlockOutputs | BlockFeatures, reference: torch.Tensor) -> torch.Tensor:
-        """Scalar, differentiable in the outputs."""
+        """Scalar, differentiable in the outputs; of an objective that gives weights, also with
+        these as `weight`."""
 
     @abstractmethod
     def is_static(self, reference: torch.Tensor) -> bool:
-        """Whether nothing moves in a reference."""
+        """Whether nothing moves in a reference; with weights likewise."""
+
+    def check_mask(self, mask: object | None) -> None:
+        """Refuse a mask where what is compared cannot be restricted to a part of the reference.
+
+        Raises:
+            DitflowError: names the objective and what to do.
+        """
+        if mask is not None:
+            raise DitflowError(
+                f"mask: {type(self).__name__} compares whole frames and takes no mask; leave "
+                "--mask out, or use AttentionMotionFlow."
+            )
+
+    def weight(
+        self, outputs: BlockOutputs | BlockFeatures, mask: torch.Tensor | None
+    ) -> torch.Tensor | None:
+        """How much each entry of the reference's motion counts; None where all count alike.
+
+        Args:
+            outputs: the reference's.
+            mask: [F, S], the share of each patch that is to guide; None for all of it.
+
+        Raises:
+            DitflowError: a mask that cannot be heeded.
+        """
+        self.check_mask(mask)
+        return None
 
 
 def frames_first(outputs: BlockFeatures) -> torch.Tensor:

@@ -181,3 +181,48 @@ def test_static_reference_gives_a_finite_loss_and_gradient():
 def test_loss_refuses_other_shapes():
     with pytest.raises(ValueError, match="reference"):
         flow_loss(torch.zeros(2, 2, 3, 2), torch.zeros(3, 3, 3, 2))
+
+
+def random_flows() -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    flow = torch.randn(3, 3, 8, 2, generator=generator)
+    return flow, torch.randint(-1, 2, (3, 3, 8, 2), generator=generator).float()
+
+
+@pytest.mark.parametrize("moving_only", [False, True])
+def test_equal_weights_change_nothing(moving_only):
+    flow, reference = random_flows()
+    plain = flow_loss(flow, reference, moving_only=moving_only)
+    for weight in (torch.ones(3, 3, 8), torch.ones(3, 1, 8), torch.full((3, 3, 8), 0.25)):
+        weighted = flow_loss(flow, reference, moving_only=moving_only, weight=weight)
+        torch.testing.assert_close(weighted, plain)
+
+
+@pytest.mark.parametrize("moving_only", [False, True])
+def test_a_mask_is_as_if_there_were_no_other_patches(moving_only):
+    flow, reference = random_flows()
+    flow.requires_grad_()
+    mask = torch.tensor([1.0, 0, 0, 1, 0, 0, 0, 0]).expand(3, 1, 8)
+    loss = flow_loss(flow, reference, moving_only=moving_only, weight=mask)
+    inside = flow[:, :, [0, 3]], reference[:, :, [0, 3]]
+    torch.testing.assert_close(loss, flow_loss(*inside, moving_only=moving_only))
+    loss.backward()
+    assert (flow.grad[:, :, mask[0, 0] == 0] == 0).all()
+    assert (flow.grad[:, :, [0, 3]] != 0).any()
+    with pytest.raises(ValueError, match="weights"):
+        flow_loss(flow, reference, weight=mask * 0)
+
+
+def test_what_holds_still_in_a_mask_is_held_still():
+    """Though something moves elsewhere."""
+    reference = torch.zeros(2, 2, 3, 2)
+    reference[0, 1, 0] = 2
+    flow = torch.ones(2, 2, 3, 2)
+    mask = torch.tensor([0.0, 1, 0]).expand(2, 1, 3)
+    assert flow_loss(flow, reference, weight=mask) == pytest.approx(1.0)
+
+
+def test_surer_displacements_count_more():
+    reference = torch.tensor([1.0, 2.0]).reshape(1, 1, 2, 1).expand(-1, -1, -1, 2)
+    loss = flow_loss(reference * 0, reference, weight=torch.tensor([[[3.0, 1.0]]]))
+    assert loss == pytest.approx((3 * 1 + 1 * 4) / 4)

@@ -1,0 +1,157 @@
+"""Attention of each frame's patches over other frames', in pieces small enough to hold."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+HeadAverage = Literal["logits", "query_key"]
+Grid = tuple[int, int, int]
+
+
+def divide(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    grid: Grid,
+    temperature: float,
+    head_average: HeadAverage,
+    frame_window: int | None,
+    patch_window: int | None,
+) -> tuple[torch.Tensor, torch.Tensor, float, list["Tile"]]:
+    """Check the arguments of `motion_flow`, and divide its work.
+
+    Returns:
+        query and key [M, F·S, D], averaged over heads if they are to be; what the sum of the heads'
+        products is multiplied by; and all tiles.
+
+    Raises:
+        ValueError: shapes that do not fit each other or the grid, an unknown `head_average`, or
+            a window below 1.
+    """
+    frames, height, width = grid
+    if query.ndim != 3 or query.shape != key.shape:
+        raise ValueError(
+            "query and key must both be [M, F·H·W, D], "
+            f"got {tuple(query.shape)} and {tuple(key.shape)}."
+        )
+    if query.shape[1] != frames * height * width:
+        raise ValueError(
+            f"query has {query.shape[1]} tokens, but grid={grid} has {frames * height * width}."
+        )
+    for name, window in (("frame_window", frame_window), ("patch_window", patch_window)):
+        if window is not None and window < 1:
+            raise ValueError(f"{name}={window} must be at least 1.")
+    if head_average == "query_key":
+        query, key = query.mean(0, keepdim=True), key.mean(0, keepdim=True)
+    elif head_average != "logits":
+        raise ValueError(f"head_average={head_average!r} is unknown; use 'logits' or 'query_key'.")
+    heads, _, head_dim = query.shape
+    scale = temperature / math.sqrt(head_dim) / heads
+    return query, key, scale, list(tiles(grid, frame_window, patch_window, query.device))
+
+
+def patch_coordinates(grid: Grid, like: torch.Tensor) -> torch.Tensor:
+    """(column, row) of each patch of a frame, [S, 2] in tokens, row-major."""
+    return _coordinates(grid, like.device).to(precision(like))
+
+
+def _coordinates(grid: Grid, device: torch.device) -> torch.Tensor:
+    _, height, width = grid
+    rows, columns = torch.meshgrid(
+        torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij"
+    )
+    return torch.stack([columns.flatten(), rows.flatten()], dim=-1)
+
+
+def precision(tensor: torch.Tensor) -> torch.dtype:
+    """What is computed of a tensor: float32, unless it has more."""
+    return torch.promote_types(tensor.dtype, torch.float32)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Patches of one frame, and those of other frames that they attend to.
+
+    Attributes:
+        frame: i.
+        own: s patches of it.
+        frames: f frames j.
+        near: k patches of each.
+        outside: [s, 1, k], what is too far away all the same.
+    """
+
+    frame: int
+    own: slice
+    frames: slice
+    near: slice
+    outside: torch.Tensor | None
+
+
+def tiles(
+    grid: Grid, frame_window: int | None, patch_window: int | None, device: torch.device
+) -> Iterator[Tile]:
+    """All work: a frame at a time against all others, or with windows a band of rows at a time."""
+    frames, height, width = grid
+    reach = height if patch_window is None else patch_window
+    bands = []
+    for top in range(0, height, reach):
+        bottom = min(top + reach, height)
+        own = slice(top * width, bottom * width)
+        near = slice(max(0, top - reach) * width, min(bottom + reach, height) * width)
+        outside = None
+        if patch_window is not None:
+            where = _coordinates(grid, device)
+            away = (where[own, None] - where[None, near]).abs().amax(-1)
+            outside = (away > patch_window)[:, None]
+        bands.append((own, near, outside))
+    for i in range(frames):
+        first, last = 0, frames
+        if frame_window is not None:
+            first, last = max(0, i - frame_window), min(frames, i + frame_window + 1)
+        for own, near, outside in bands:
+            yield Tile(i, own, slice(first, last), near, outside)
+
+
+def own_tokens(tokens: torch.Tensor, grid: Grid, tile: Tile) -> torch.Tensor:
+    """A tile's own patches of [M, F·S, D], a view [M, s, D]."""
+    return tokens.unflatten(1, (grid[0], -1))[:, tile.frame, tile.own]
+
+
+def near_tokens(tokens: torch.Tensor, grid: Grid, tile: Tile) -> torch.Tensor:
+    """The patches near a tile's of [M, F·S, D], a view [M, f, k, D]."""
+    return tokens.unflatten(1, (grid[0], -1))[:, tile.frames, tile.near]
+
+
+def heads_together(
+    query: torch.Tensor, key: torch.Tensor, grid: Grid, tile: Tile
+) -> Iterator[tuple[slice, torch.Tensor, torch.Tensor]]:
+    """A tile's queries [s, c·D] and keys [f·k, c·D] of c heads side by side, for all heads.
+
+    The mean of the heads' products is one product of heads side by side, divided by M. To put
+    them so takes a copy: of as many as make it no larger than half a [S, F·S] block.
+    """
+    own, near = own_tokens(query, grid, tile), near_tokens(key, grid, tile)
+    count = max(1, grid[1] * grid[2] // query.shape[-1] // 2)
+    for first in range(0, len(query), count):
+        heads = slice(first, first + count)
+        yield heads, _side_by_side(own[heads]), _side_by_side(near[heads].flatten(1, 2))
+
+
+def _side_by_side(tokens: torch.Tensor) -> torch.Tensor:
+    """[c, s, D] to [s, c·D]."""
+    return tokens.to(precision(tokens)).transpose(0, 1).flatten(1)
+
+
+def tile_logits(
+    query: torch.Tensor, key: torch.Tensor, grid: Grid, tile: Tile, scale: float
+) -> torch.Tensor:
+    """Mean logits of a tile's patches over those near, [s, f, k]."""
+    _, frames, patches, _ = near_tokens(key, grid, tile).shape
+    own = own_tokens(query, grid, tile).shape[1]
+    logits = query.new_zeros(own, frames * patches, dtype=precision(query))
+    for _, queries, keys in heads_together(query, key, grid, tile):
+        logits.addmm_(queries, keys.T, alpha=scale)
+    logits = logits.view(own, frames, patches)
+    return logits if tile.outside is None else logits.masked_fill_(tile.outside, -math.inf)
