@@ -49,8 +49,8 @@ COMMANDS = {
     "selftest": "ditflow.selftest:selftest",
     "test": "ditflow.score:score",
 }
-"""The others; each takes its arguments and returns the exit status, and beside it is its parser,
-of the same name with `_parser`."""
+"""The others; each takes its arguments and returns the exit status, and beside it is its parser, of
+the same name with `_parser`, or if it does several things their parsers by name, `_parsers`."""
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -4,9 +4,9 @@ import argparse
 import inspect
 from collections.abc import Sequence
 from contextlib import ExitStack
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from pkgutil import resolve_name
 from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser
@@ -60,7 +60,7 @@ def completion_script(shell: str) -> str:
     manifests = sorted(path.stem for path in (shipped("configs") / "benchmark").glob("*.yaml"))
     root = ArgumentParser(prog="ditflow")
     root.add_argument("--version", action="store_true", help="Versions of what matters.")
-    commands = root.add_subcommands()
+    commands, below = root.add_subcommands(), {}
     for name, parser in parsers().items():
         for action in parser._actions:  # argparse's, and shtab's way, to say how one completes
             if "--config" in action.option_strings:
@@ -70,14 +70,21 @@ def completion_script(shell: str) -> str:
                 action.complete = {}  # its arguments are `load_backbone`'s, not the class's own
             elif "--backbone" in action.option_strings:
                 action.complete = dict.fromkeys(SHELLS, "_ditflow_backbones")
-        commands.add_subcommand(name, parser, help=(parser.description or "").partition("\n")[0])
+        said = {"help": (parser.description or "").partition("\n")[0]}
+        first, _, second = name.partition(" ")
+        if second and first not in below:  # jsonargparse takes a level after the one above it
+            several = ArgumentParser()
+            commands.add_subcommand(first, several)
+            below[first] = several.add_subcommands()
+        below.get(first, commands).add_subcommand(second or first, parser, **said)
     named = {"presets": presets, "manifests": manifests, "backbones": sorted(known_backbones())}
     functions = [_function(shell, name, words) for name, words in named.items()]
     return root.get_completion_script(f"shtab-{shell}", preambles=functions)
 
 
 def parsers() -> dict[str, ArgumentParser]:
-    """Of every command, by name, those of `fit` and `predict` with the short options too."""
+    """Of every command, by name (`rate make`), those of `fit` and `predict` with the short options
+    too."""
     try:
         _ParsersAlone([], ExitStack())
     except _Built as built:
@@ -89,7 +96,15 @@ def parsers() -> dict[str, ArgumentParser]:
             if full not in UNHEEDED[command]:
                 kind = {"nargs": "+"} if full in LISTS else {"type": _type_of(full)}
                 parser.add_argument(short, **kind, help=f"Short for {full}.")
-    return found | {name: resolve_name(f"{place}_parser")() for name, place in COMMANDS.items()}
+    for name, place in COMMANDS.items():
+        module, _, function = place.partition(":")
+        beside = vars(import_module(module))
+        if f"{function}_parsers" in beside:
+            several = beside[f"{function}_parsers"]()
+            found |= {f"{name} {what}": parser for what, parser in several.items()}
+        else:
+            found[name] = beside[f"{function}_parser"]()
+    return found
 
 
 def _type_of(full: str) -> Any:

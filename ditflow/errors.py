@@ -20,5 +20,5 @@ def printable(text: str) -> str:
 
 def shortened(value: Any, length: int = 60) -> str:
     """A stranger's value as a short piece of text that a terminal shows as it is."""
-    text = printable(value if isinstance(value, str) else repr(value)).replace("\n", " ")
+    text = printable(value if isinstance(value, str) else repr(value)).replace("\n", "?")
     return text if len(text) <= length else f"{text[:length]}..."

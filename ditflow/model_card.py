@@ -6,7 +6,8 @@ from huggingface_hub import ModelCard, ModelCardData
 
 from ditflow.embedded import embedded_backbones
 from ditflow.embedding import MotionEmbedding
-from ditflow.embedding_header import EmbeddingHeader, shortened
+from ditflow.embedding_header import EmbeddingHeader
+from ditflow.errors import shortened
 from ditflow.hub import is_hub_name
 
 TAGS = ("ditflow", "motion-transfer", "video", "cogvideox")

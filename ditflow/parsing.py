@@ -15,7 +15,7 @@ class OneLineErrors:
             return super().parse_args(*args, **kwargs)
         except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError) as error:
             # The parser's own, over values that it did not expect where they are.
-            reason = f"{type(error).__name__}: {error}"
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise DitflowError(
                 f"an option or a setting has a value of a wrong type ({shortened(reason, 200)})."
             ) from error

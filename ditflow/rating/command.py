@@ -41,13 +41,9 @@ def rate(args: Sequence[str]) -> int:
     return 0
 
 
-def rate_parser() -> CommandParser:
-    """Of the command line, for completion and documentation."""
-    parser = CommandParser(prog="ditflow rate", description=rate.__doc__)
-    commands = parser.add_subcommands()
-    commands.add_subcommand("make", _make_parser())
-    commands.add_subcommand("figure", _figure_parser())
-    return parser
+def rate_parsers() -> dict[str, CommandParser]:
+    """Of the command lines, by what is to be done."""
+    return {"make": _make_parser(), "figure": _figure_parser()}
 
 
 def _make_parser() -> CommandParser:
