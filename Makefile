@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint format clean
+.PHONY: demo test docs lint format clean
 .DEFAULT_GOAL := demo
 
 $(STAMP): pyproject.toml constraints.txt
@@ -20,6 +20,10 @@ demo: $(STAMP)  ## fit a motion, reuse it, and put everything side by side into 
 # shares the machine they wait for each other most of the time.
 test: $(STAMP)  ## the whole suite but for what is marked slow
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests --numprocesses 2 --dist loadfile
+
+docs: $(STAMP)  ## the site into build/site; runs the notebook
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,docs]"
+	OMP_NUM_THREADS=1 $(BIN)/python -m mkdocs build --quiet --strict
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -105,5 +105,5 @@ def test_a_backbone_of_ones_own(reference_video, tmp_path):
 def test_the_documentation_shows_these_files():
     shown = (ROOT / "docs" / "extending.md").read_text()
     for name in ("frame_differences.py", "image_to_video.py", "image_to_video.yaml"):
-        assert f'"examples/{name}"' in shown
+        assert f'--8<-- "examples/{name}"' in shown
         assert (ROOT / "examples" / name).is_file()

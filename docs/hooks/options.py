@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import Any
 
-from ditflow.completion import parsers
 from mkdocs.structure.files import File, Files
+
+from ditflow.completion import parsers
 
 HEADING = """\
 # Options
@@ -39,7 +40,8 @@ def options_page() -> str:
 def _rows(parser: argparse.ArgumentParser) -> Iterator[tuple[str, str, str, str]]:
     """(group, names, default, help) of each option that is shown."""
     for action in parser._actions:
-        hidden = action.help == argparse.SUPPRESS
+        # Of a group of options: a file for the group alone.
+        hidden = action.help in (argparse.SUPPRESS, "Path to a configuration file.")
         if hidden or isinstance(action, argparse._HelpAction | argparse._SubParsersAction):
             continue
         names = action.option_strings or [action.dest]
@@ -50,7 +52,7 @@ def _rows(parser: argparse.ArgumentParser) -> Iterator[tuple[str, str, str, str]
         shown = ", ".join(f"`{name}`" for name in names)
         default = action.default
         known = default is not None and default is not argparse.SUPPRESS and action.option_strings
-        yield group, shown, f"`{_plain(default)}`" if known else "", _plain(action.help)
+        yield group, shown, f"`{_plain(default)}`" if known else " ", _plain(action.help)
 
 
 def _order(row: tuple[str, ...]) -> tuple[bool, bool, str]:
@@ -59,5 +61,5 @@ def _order(row: tuple[str, ...]) -> tuple[bool, bool, str]:
 
 def _plain(text: Any) -> str:
     """On one line, with nothing that a table would take for its own."""
-    line = " ".join(str(text or "").replace("%(default)s", "").split())
+    line = " ".join(str("" if text is None else text).replace("%(default)s", "").split())
     return line.replace("|", "\\|").replace("<", "&lt;")
