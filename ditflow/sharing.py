@@ -52,7 +52,10 @@ def check_shared(trainer: Trainer, module: "MotionTransfer") -> None:
             f"trainer.devices: {len(data.prompts)} prompts cannot be shared evenly by {processes} "
             "processes; use as many prompts, or a number that divides them."
         )
-    if len(set(gathered(trainer, [hash_of_tensors(data.frames)]))) > 1:
+    frames, mask = data.read
+    seen = hash_of_tensors(frames, *(() if mask is None else (mask,)))
+    if len(set(gathered(trainer, [seen]))) > 1:
         raise DitflowError(
-            f"video={data.video} is not the same on all machines; give each the same file."
+            f"video={data.video} or its mask is not the same for all processes; give each the same "
+            "file."
         )

@@ -1,5 +1,6 @@
 """Positions fitted to several prompts by several processes: as by one, and refused where not."""
 
+import multiprocessing
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import torch
 
 from ditflow import DitflowError, MotionEmbedding
 from ditflow.reading import read_video
+from ditflow.reference import ReferenceVideo
 from ditflow.sharing import check_shared
 
 PROMPTS = ["a blue square on a white background", "a red ring on a black background"]
@@ -80,6 +82,45 @@ def test_what_cannot_be_shared_is_refused(given, message):
     module = SimpleNamespace(**{"target": "positions", "optimization_steps": 5} | given)
     with pytest.raises(DitflowError, match=message):
         check_shared(trainer, module)
+
+
+def _check_of_process(rank: int, store: Path, answers: multiprocessing.Queue) -> None:
+    """Ask as one of two processes, of which each has a reference, or a mask, of its own."""
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{store}", rank=rank, world_size=2
+    )
+    same, own = torch.zeros(5, 3, 8, 8), torch.full((5, 8, 8), float(rank))
+    for read in (
+        ReferenceVideo(same, None),
+        ReferenceVideo(same, own),
+        ReferenceVideo(same + rank, None),
+    ):
+        data = SimpleNamespace(prompts=PROMPTS, read=read, video="ref.mp4")
+        trainer = SimpleNamespace(world_size=2, global_rank=rank, datamodule=data)
+        try:
+            check_shared(trainer, SimpleNamespace(target="positions", optimization_steps=5))
+            answers.put(None)
+        except DitflowError as error:
+            answers.put(str(error))
+
+
+def test_different_references_are_refused_by_every_process(tmp_path):
+    context = multiprocessing.get_context("fork")
+    answers = [context.Queue(), context.Queue()]
+    processes = [
+        context.Process(target=_check_of_process, args=(rank, tmp_path / "store", answers[rank]))
+        for rank in range(2)
+    ]
+    for process in processes:
+        process.start()
+    said = [[queue.get(timeout=60) for _ in range(3)] for queue in answers]
+    for process in processes:
+        process.join(60)
+        assert process.exitcode == 0
+    for first, mask, reference in said:
+        assert first is None
+        assert "is not the same for all processes" in mask
+        assert "is not the same for all processes" in reference
 
 
 @pytest.mark.slow
