@@ -8,7 +8,7 @@ import torch
 
 from ditflow.pictures import flow_colors
 
-ARROWS_APART = 14
+ARROWS_APART = 24
 """Pixels between arrows at least: of a fine grid not every patch has one."""
 
 
