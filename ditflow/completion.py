@@ -18,6 +18,7 @@ from ditflow.data import MotionDataModule
 from ditflow.errors import DitflowError
 from ditflow.module import MotionTransfer
 from ditflow.motion_cli import MotionCLI
+from ditflow.objectives import AttentionMotionFlow
 from ditflow.options import LISTS, short_options
 from ditflow.parsing import CommandParser
 from ditflow.shipped import shipped
@@ -27,6 +28,7 @@ from ditflow.unheeded import UNHEEDED
 SHELLS = ("bash", "zsh")
 
 OWNERS = {
+    "--model.objective": AttentionMotionFlow,
     "--model.backbone": load_backbone,
     "--model": MotionTransfer,
     "--data": MotionDataModule,
@@ -93,7 +95,7 @@ def parsers() -> dict[str, ArgumentParser]:
         for name, parameter in inspect.signature(load_backbone).parameters.items():
             parser.add_argument(f"--model.backbone.{name}", type=parameter.annotation)
         for short, full in short_options(command).items():
-            if full not in UNHEEDED[command]:
+            if not any(f"{full}.".startswith(f"{name}.") for name in UNHEEDED[command]):
                 kind = {"nargs": "+"} if full in LISTS else {"type": _type_of(full)}
                 parser.add_argument(short, **kind, help=f"Short for {full}.")
     for name, place in COMMANDS.items():

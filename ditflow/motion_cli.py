@@ -126,8 +126,17 @@ class MotionCLI(LightningCLI):
             if self.subcommand == "fit" and path is not None and not Path(path).exists():
                 raise DitflowError(f"{name}={path} does not exist; give a video file or a folder.")
         root = Path(config.trainer.default_root_dir)
-        if self.subcommand == "fit" and not config.overwrite and not self._goes_on_in(root):
+        if self.subcommand != "fit" or self._goes_on_in(root):
+            return
+        if not config.overwrite:
             refuse_results(root, RESULTS)
+        removed = {path.resolve() for pattern in MADE for path in root.glob(pattern)}
+        for name, path in (("video", config.data.video), ("mask", config.data.mask)):
+            if path is not None and Path(path).resolve() in removed:
+                raise DitflowError(
+                    f"{name}={path} is of an earlier run in this output folder and would be "
+                    "removed; copy it, or give another folder."
+                )
 
     def _goes_on_in(self, root: Path) -> bool:
         """Whether a checkpoint of this output folder is gone on from."""
@@ -200,6 +209,8 @@ class MotionCLI(LightningCLI):
         self.predictions = Predictions(root, self.model, data, used)
         if not self.config[self.subcommand].overwrite:
             data.finished = self.predictions.finished()
+        elif any(root.glob("*-seed*.json")) and not (root / "motion.safetensors").exists():
+            remove_results(root, ("reference.mp4",))  # an earlier predict's, of another motion
         missing = len(self.predictions.items) - len(data.finished)
         if data.finished:
             print(f"{len(data.finished)} videos are there already, {missing} are missing.")

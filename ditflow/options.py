@@ -148,11 +148,15 @@ def _rewrite(args: Sequence[str], short: Mapping[str, str]) -> list[str]:
             expanded.append(f"{full}={value}" if equals else full)
             continue
         values = [value] if equals else []
-        while not equals and index < len(args) and not args[index].startswith("--"):
+        while not equals and index < len(args) and not _is_option(args[index]):
             values.append(args[index])
             index += 1
         expanded.append(f"{full}={_as_list(full, values)}")
     return expanded
+
+
+def _is_option(token: str) -> bool:
+    return token.startswith("--") or token == "-c"
 
 
 def _backbone_given(args: list[str]) -> bool:

@@ -10,6 +10,10 @@ from ditflow.errors import DitflowError, shortened
 class OneLineErrors:
     """Mixed into a parser: what is wrong is raised as `DitflowError`, in one line."""
 
+    def __init__(self, *args: Any, **kwargs: Any):
+        # `--conf` would go past what looks for `--config` before the parser.
+        super().__init__(*args, **{"allow_abbrev": False} | kwargs)
+
     def parse_args(self, *args: Any, **kwargs: Any) -> Any:
         try:
             return super().parse_args(*args, **kwargs)

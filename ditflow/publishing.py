@@ -31,6 +31,11 @@ def write_published(
     folder, shown = Path(folder), None
     kept = published(embedding, include_reference)
     content, suffix = (b"", "") if picture is None else read_picture(Path(picture))
+    there = [name for name in (FILENAME, "README.md") if (folder / name).exists()]
+    if there:
+        raise DitflowError(
+            f"folder={folder} holds a {there[0]} already, which would be lost; give a new folder."
+        )
     make_output(folder)
     if picture is not None:
         shown = f"motion{suffix}"

@@ -1,5 +1,6 @@
 """`ditflow push`: publish a fit's motion on the Hugging Face hub."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,6 +12,9 @@ from ditflow.hub import FILENAME
 from ditflow.parsing import CommandParser
 from ditflow.reading import read_video
 from ditflow.video import as_tensor, side_by_side, write_video
+
+FITTED = re.compile(r"video(-\d+-.*)?\.mp4")
+"""Names that a fit gives its videos; others in its folder are nobody's to publish."""
 
 SHOWN = 4
 """Videos on a card at most."""
@@ -79,7 +83,8 @@ def animated(folder: Path, path: Path, include_reference: bool) -> Path | None:
         path: of the gif.
         include_reference: whether the reference comes first.
     """
-    found = sorted(folder.glob("video*.mp4"), key=_number)[:SHOWN]
+    named = (path for path in folder.glob("video*.mp4") if FITTED.fullmatch(path.name))
+    found = sorted(named, key=_number)[:SHOWN]
     if not found:
         return None
     reference = folder / "reference.mp4"

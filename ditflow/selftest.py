@@ -16,7 +16,7 @@ from ditflow.functional.flow_loss import moving_patches
 from ditflow.functional.tracks import moving_tracks, seen_steps
 from ditflow.metrics import LucasKanade, Tracker
 from ditflow.objectives import AttentionMotionFlow
-from ditflow.options import preset_path, resolve_configs
+from ditflow.options import DEFAULT_PRESET
 from ditflow.parsing import CommandParser
 from ditflow.quiet import quiet_trainer
 from ditflow.settings import Settings, read_settings
@@ -37,9 +37,8 @@ def selftest(args: Sequence[str]) -> int:
     Returns:
         0 if every check passed, otherwise 1.
     """
-    parser = selftest_parser()
-    given = parser.parse_args(resolve_configs(args, preset_path))
-    settings = read_settings(str(given.config))
+    given = selftest_parser().parse_args(list(args))
+    settings = read_settings(*(given.config or [DEFAULT_PRESET]))
     backbone = load_backbone(**settings.backbone)
     if given.output is not None:
         make_output(given.output)
@@ -64,7 +63,9 @@ def selftest(args: Sequence[str]) -> int:
 def selftest_parser() -> CommandParser:
     """Of the command line."""
     parser = CommandParser(prog="ditflow selftest", description=selftest.__doc__)
-    parser.add_argument("-c", "--config", type=str, default="sprites-rope", help="A preset.")
+    parser.add_argument(
+        *("-c", "--config"), type=str, nargs="+", action="extend", help="Presets, stacked."
+    )
     parser.add_argument("--targets", type=list[str], default=["latents", "positions"])
     parser.add_argument("--prompt", type=str, default="a red circle on a gray background")
     parser.add_argument("--seed", type=int, default=0)
@@ -103,16 +104,20 @@ def moved(
         reference = Path(folder) / "reference.mp4"
         write_video(drawn[times], reference)
         data = MotionDataModule(**settings.data | {"video": reference, "prompts": [prompt]})
-        module = settings.module(
-            backbone, target=target, seed=seed, objective=AttentionMotionFlow()
-        )
+        module = settings.module(backbone, target=target, seed=seed)
         quiet_trainer(folder, [KVInjection(**settings.injection)], backbone.device).fit(
             module, data
         )
     video = module.videos[0]
     if output is not None:
         write_video(video, output / f"{target}-{name}.mp4")
-    flow = module.reference_motion
+    # Read apart: the objective may be another.
+    latents = module.reference_latents
+    with torch.no_grad():
+        outputs = backbone.query_key(
+            latents, 0, backbone.encode_prompt(""), backbone.positions(latents.shape), module.block
+        )
+        flow = AttentionMotionFlow().reference(outputs)
     later = torch.ones(flow.shape[:2]).triu(1).bool().to(flow.device)[..., None]
     moving = moving_patches(flow) & later
     return flow[..., 0][moving].mean().item(), displacement(video, LucasKanade())

@@ -33,6 +33,7 @@ UNHEEDED: Mapping[str, Mapping[str, str]] = {
                 "--model.block",
                 "--model.guided_share",
                 "--model.optimization_steps",
+                "--model.gradient_reuse",
                 "--model.objective",
                 "--model.learning_rate",
                 "--model.learning_rates",

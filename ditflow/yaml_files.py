@@ -11,6 +11,9 @@ import yaml
 
 from ditflow.errors import DitflowError
 
+UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What PyYAML raises beside its own errors, such as for the date 2020-99-99, or `!!int ""`."""
+
 MOST_BYTES = 2**20
 MOST_VALUES = 50_000
 DEEPEST = 50
@@ -34,7 +37,7 @@ def read_mapping(name: Path | str) -> dict[str, Any]:
     try:
         problem = _problem(text)
         content = None if problem else yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:  # such as the date 2020-99-99
+    except (yaml.YAMLError, *UNREADABLE) as error:
         said = " ".join(str(error).split())
         raise DitflowError(f"{called} cannot be read as YAML ({said}).") from error
     if problem is not None:

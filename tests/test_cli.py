@@ -3,6 +3,7 @@
 import json
 import pickle
 import shlex
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -397,6 +398,7 @@ def test_embedding_for_another_backbone_names_both(fitted, tmp_path, capsys):
         (["--mask", "mask.png"], "--mask is part of what was fitted"),
         (["--target", "latents"], "--target is part of what was fitted"),
         (["--model.learning_rates.latents", "[1, 1]"], "part of what was fitted"),
+        (["--model.gradient_reuse", "3"], "part of what was fitted"),
         (["--resume", "run"], "--resume is for fit"),
         (["--steps", "7"], "num_inference_steps=6"),
         (["--kv_injection.block", "9"], "kv_injection.block=9"),
@@ -496,6 +498,21 @@ def test_prompts_with_nothing_in_them(fitted, tmp_path, capsys):
 def test_expand_leaves_other_options_alone():
     args = ["fit", "--config", "sprites-rope", "--trainer.devices", "1", "--video=a.mp4"]
     assert expand(args)[2:] == [str(preset_path("sprites-rope")), *args[3:5], "--data.video=a.mp4"]
+
+
+def test_prompts_end_at_the_next_option():
+    args = ["fit", "--prompts", "a red ring", "-cross-", "-c", "sprites-sincos"]
+    expanded = expand(args)
+    assert expanded[-2:] == ["-c", str(preset_path("sprites-sincos"))]
+    assert expanded[-3] == '--data.prompts=["a red ring", "-cross-"]'
+
+
+def test_a_fit_does_not_remove_its_own_reference(reference_video, tmp_path, capsys):
+    shutil.copy(reference_video, tmp_path / "reference.mp4")
+    given = ["fit", "--video", str(tmp_path / "reference.mp4"), "--prompt", PROMPT, *QUICK]
+    line = fails(capsys, *given, "--overwrite", "true", "--output", str(tmp_path))
+    assert "would be removed" in line
+    assert (tmp_path / "reference.mp4").read_bytes() == reference_video.read_bytes()
 
 
 @pytest.mark.parametrize(

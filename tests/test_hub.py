@@ -1,5 +1,6 @@
 """Motion embeddings on a hub, which here is a server on loopback."""
 
+import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from PIL import Image
 from ditflow import DitflowError, MotionEmbedding
 from ditflow.cli import main
 from ditflow.hub import embedding_file, is_hub_name
+from ditflow.push import animated
+from ditflow.reading import read_video
 from ditflow.video import write_video
 from tests.hub_server import COMMIT, TOKEN, Hub, running_hub
 from tests.test_embedding_header import HEADER, TENSORS, write
@@ -196,6 +199,17 @@ def test_a_push_that_may_not_is_one_line(hub, fitted, monkeypatch, capsys):
     assert hub.repositories == {}
 
 
+def test_only_a_fits_own_videos_are_shown(fitted, tmp_path):
+    folder = tmp_path / "fit"
+    shutil.copytree(fitted, folder)
+    (folder / "video.mp4").unlink()
+    write_video(torch.rand(5, 3, 32, 32), folder / "video_of_mine.mp4")
+    assert animated(folder, tmp_path / "shown.gif", include_reference=True) is None
+    write_video(torch.rand(5, 3, 32, 32), folder / "video-1-a-red-ring.mp4")
+    assert animated(folder, tmp_path / "shown.gif", include_reference=False) is not None
+    assert read_video(tmp_path / "shown.gif").shape[1:3] == (32, 32)
+
+
 def test_a_published_folder(fitted, tmp_path):
     embedding = MotionEmbedding.load(fitted / "motion.safetensors")
     header = replace(
@@ -228,6 +242,9 @@ def test_a_published_folder(fitted, tmp_path):
     assert f"--embedding {NAME}" in card.text
     assert "![Videos with this motion](motion.png)" in card.text
     assert "no licence" in card.text
+    # What a folder holds already is not lost, a fit's own embedding least of all.
+    with pytest.raises(DitflowError, match=r"holds a motion.safetensors already"):
+        embedding.save_pretrained(folder)
 
 
 def test_a_card_names_its_base_model(fitted, tmp_path):

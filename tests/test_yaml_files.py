@@ -25,6 +25,9 @@ HOSTILE = {
     "large": ("# " + "x" * MOST_BYTES, "larger than 1 MiB"),
     "code": ("model: !!python/object/apply:os.getcwd []", "cannot be read as YAML"),
     "date": ("model: {seed: 2020-99-99}", "cannot be read as YAML"),
+    "empty number": ('model: !!int ""', "cannot be read as YAML"),
+    "no truth": ("model: !!bool x", "cannot be read as YAML"),
+    "no time": ("model: !!timestamp x", "cannot be read as YAML"),
     "control characters": ("model: \x1b[31m", "cannot be read"),
     "several documents": ("a: 1\n---\nb: 2", "cannot be read as YAML"),
     "text": ("hello", "no settings by name"),
@@ -125,3 +128,13 @@ def test_a_configuration_names_no_other(command, tmp_path, capsys):
     path.write_text("config: sprites-rope")
     assert main([command, "--config", str(path), "--output", str(tmp_path / "out")]) == 2
     assert "names another; use --config for each" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["fit", "benchmark", "plan"])
+def test_options_are_not_abbreviated(command, tmp_path, capsys):
+    """For what goes by another name than `--config` is not looked at before the parser."""
+    path = tmp_path / "config.yaml"
+    path.write_text(BOMB)
+    assert main([command, "--conf", str(path), "--output", str(tmp_path / "out")]) == 2
+    assert "conf" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -118,8 +118,7 @@ class Runner:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_video(video, path.with_suffix(".mp4"), data.fps)
         shown = self.folder / "references" / f"{result.job.reference.name}.mp4"
-        if not shown.exists():
-            write_video(data.frames, shown, data.fps)
+        write_video(data.frames, shown, data.fps)  # an earlier one may be of other settings
         write_result(path, self._describe(result, key) | cost | {"scores": scores})
 
     def _describe(self, result: Result, key: str) -> dict[str, Any]:

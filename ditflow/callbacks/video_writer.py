@@ -83,7 +83,7 @@ class VideoWriter(BasePredictionWriter):
         reference = motion.tensors.get("reference_latents")
         if reference is not None:
             videos = [module.decode(reference, motion.header.num_frames), *videos]
-            if not (folder / "motion.safetensors").exists():  # a fit's has its own, undecoded
+            if not (folder / "reference.mp4").exists():  # such as a fit's own, undecoded
                 write_video(videos[0], folder / "reference.mp4", data.fps)
         total = len(shown) + (reference is not None)
         self._compare(videos, total, folder, data.fps)

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ditflow.claim import LOCK
 from ditflow.embedding_header import EmbeddingHeader, read_header
 from ditflow.errors import DitflowError
@@ -19,6 +17,7 @@ from ditflow.page.events import read_events
 from ditflow.page.history import read_commands
 from ditflow.page.render import data_uri, link, render, sources
 from ditflow.trust import check_backbone_is_known
+from ditflow.yaml_files import read_mapping
 
 PAGE = "index.html"
 CONFIG = "config.yaml"
@@ -90,15 +89,8 @@ def flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]
 
 
 def _read_config(path: Path) -> dict[str, Any]:
-    try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise DitflowError(
-            f"{path} cannot be read as settings; give the output folder of a fit or a predict."
-        ) from error
-    if not isinstance(config, dict) or not all(
-        isinstance(config.setdefault(section, {}), dict) for section in SECTIONS
-    ):
+    config = read_mapping(path)
+    if not all(isinstance(config.setdefault(section, {}), dict) for section in SECTIONS):
         raise DitflowError(f"{path} holds no settings; give the folder of a fit or a predict.")
     return config
 
@@ -157,7 +149,7 @@ def _reuse(folder: Path, header: EmbeddingHeader) -> str:
     try:
         check_backbone_is_known(header)
     except DitflowError:
-        command += ["--backbone", str(header.model["backbone"]["init_args"]["name"])]
+        command += ["--backbone", header.backbone]
     command += ["--prompts", "another prompt", "--output", f"{folder}-reused"]
     return shlex.join(command)
 

@@ -7,6 +7,7 @@ import torch
 
 from ditflow.callbacks import KVInjection
 from ditflow.errors import DitflowError
+from ditflow.objectives import AttentionMotionFlow
 from ditflow.options import DEFAULT_PRESET
 from ditflow.parsing import CommandParser
 from ditflow.plan.cost import Cost, cost
@@ -30,17 +31,18 @@ def plan(args: Sequence[str]) -> int:
     """
     parser = plan_parser()
     given = parser.parse_args(list(args))
-    settings = read_settings(*given.config)
+    settings = read_settings(*(given.config or [DEFAULT_PRESET]))
     if given.memory is not None and not given.memory > 0:
         raise DitflowError(f"memory={given.memory} must be greater than 0, in GiB.")
     size = given.num_frames, given.height, given.width
     planner, passes = prepare(settings, size, given.prompts)
-    made = planner.plan(settings.backbone)
     device = settings.backbone.get("device", "auto")
     if given.memory is not None:
         machine = Machine("the given memory", int(given.memory * GIB), device != "cpu")
     else:
         machine = this_machine(device)
+    # Without a GPU there is nothing to move weights away from.
+    made = planner.plan(settings.backbone | ({} if machine.gpu else {"offload": "none"}))
     print(describe(settings.backbone.get("name", DEFAULT_PRESET), planner.work, made, passes))
     better = advise(planner, made, machine.memory, machine.gpu)
     print(verdict(made, better, machine.memory, machine.name))
@@ -51,7 +53,7 @@ def plan_parser() -> CommandParser:
     """Of the command line."""
     parser = CommandParser(prog="ditflow plan", description=plan.__doc__)
     parser.add_argument(
-        "-c", "--config", type=str, nargs="+", default=[DEFAULT_PRESET], help="Presets, stacked."
+        *("-c", "--config"), type=str, nargs="+", action="extend", help="Presets, stacked."
     )
     parser.add_argument("--num-frames", type=int, help="By default the preset's.")
     parser.add_argument("--height", type=int)
@@ -106,7 +108,7 @@ def prepare(
         height=height,
         width=width,
         block=block,
-        objective=model["objective"],
+        objective=model["objective"] or AttentionMotionFlow(),
         target=model["target"],
         parameterization=model["parameterization"],
         separate_query_key=model["separate_query_key"],

@@ -35,11 +35,12 @@ def preview(args: Sequence[str]) -> int:
         path = given[name]
         if path is not None and not path.exists():
             raise DitflowError(f"{name}={path} does not exist; give a video file or a folder.")
-    settings = read_settings(*given.config)
+    configs = given.config or [DEFAULT_PRESET]
+    settings = read_settings(*configs)
     objective = settings.model["objective"] or AttentionMotionFlow()
     if not isinstance(objective, AttentionMotionFlow):
         raise DitflowError(
-            f"config={' '.join(given.config)}: {type(objective).__name__} has no motion flow to "
+            f"config={' '.join(configs)}: {type(objective).__name__} has no motion flow to "
             "show; use a preset of ditflow's own method."
         )
     names = {"backbone": "name", "device": "device", "dtype": "dtype"}
@@ -77,7 +78,7 @@ def preview_parser() -> CommandParser:
     parser.add_argument("--video", type=Path, required=True, help="The reference.")
     parser.add_argument("--output", type=Path, required=True, help="Folder of what is made.")
     parser.add_argument(
-        "-c", "--config", type=str, nargs="+", default=[DEFAULT_PRESET], help="Presets, stacked."
+        *("-c", "--config"), type=str, nargs="+", action="extend", help="Presets, stacked."
     )
     parser.add_argument("--mask", type=Path, help="Image, or video, of what alone is to guide.")
     parser.add_argument(
@@ -97,11 +98,10 @@ def preview_parser() -> CommandParser:
 def _blocks(
     given: Sequence[int] | None, preset: int, backbone: CogVideoXBackbone
 ) -> tuple[list[int], int]:
-    """The blocks to show, in order, and which of them a fit would read, or comes in its place."""
-    blocks = sorted(set(given or spread_around(preset, backbone.num_blocks)))
-    for block in blocks:
+    """The blocks to show, in order, and which of them a fit would read; that is always shown."""
+    for block in (preset, *(given or ())):
         backbone.check_block(block)
-    return blocks, preset if preset in blocks else blocks[len(blocks) // 2]
+    return sorted({preset, *(given or spread_around(preset, backbone.num_blocks))}), preset
 
 
 def _check_motion(backbone: CogVideoXBackbone, reference: ReferenceVideo) -> None:

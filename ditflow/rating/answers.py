@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ditflow.errors import DitflowError
+from ditflow.errors import DitflowError, shortened
 from ditflow.rating.study import LEVELS, STATEMENTS, Study
 
 
@@ -50,15 +50,17 @@ def _read(path: Path, study: Study) -> Answers:
         )
     if content.get("study") != study.name:
         raise DitflowError(
-            f"answers={path} is of study {content.get('study')}, the key of {study.name}; give the "
-            "key of its own study."
+            f"answers={path} is of study {shortened(content.get('study'))}, the key of "
+            f"{study.name}; give the key of its own study."
         )
     rater, values = content.get("rater"), content["answers"]
     if not isinstance(rater, str) or not rater:
         raise DitflowError(f"answers={path} does not say whose they are; leave it out.")
     unknown = [name for name in values if name not in study.trials]
     if unknown:
-        raise DitflowError(f"answers={path} has trial {unknown[0]}, which the key has not.")
+        raise DitflowError(
+            f"answers={path} has trial {shortened(unknown[0])}, which the key has not."
+        )
     missing = [name for name in study.trials if name not in values]
     if missing:
         raise DitflowError(

@@ -7,6 +7,7 @@ from ditflow import load_backbone
 from ditflow.backbones import CogVideoXBackbone
 from ditflow.cli import main
 from ditflow.objectives import AttentionMotionFlow, MotionFeature, SpatialMarginalMean
+from ditflow.plan.command import prepare
 from ditflow.plan.cost import cost
 from ditflow.plan.fitting import Planner, advise
 from ditflow.plan.live_memory import LiveMemory
@@ -140,8 +141,16 @@ def test_the_command(capsys):
     out = capsys.readouterr().out
     assert "sprites-rope, 13 frames of 32x64, float32" in out
     assert "It fits" in out
-    assert main(["plan", "--memory", "0.01"]) == 1
-    assert "does not fit" in capsys.readouterr().out
+    stacked = ["--config", "sprites-sincos", "--config", "ditflow-positions"]
+    assert main(["plan", *stacked, "--memory", "0.01"]) == 1
+    out = capsys.readouterr().out
+    assert "sprites-sincos" in out
+    assert "does not fit" in out
+
+
+def test_a_preset_may_name_neither_backbone_nor_objective():
+    planner, _ = prepare(read_settings("ditflow-positions"))
+    assert isinstance(planner.work.objective, AttentionMotionFlow)
 
 
 @pytest.mark.parametrize(

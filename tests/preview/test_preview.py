@@ -44,7 +44,8 @@ def test_a_mask_a_warning_and_another_backbone(tmp_path, capsys):
     write_video(still, tmp_path / "still.mp4")
     write_video(still * 0 + 1, tmp_path / "mask.mp4")
     given = ["preview", "--video", str(tmp_path / "still.mp4"), "--output", str(tmp_path / "out")]
-    given += ["--mask", str(tmp_path / "mask.mp4"), "--config", "sprites-sincos", "ditflow-latents"]
+    given += ["--mask", str(tmp_path / "mask.mp4"), "--config", "sprites-sincos"]
+    given += ["--config", "ditflow-latents"]  # stacked, as those given at once
     assert main([*given, "--blocks", "6", "--height", "32", "--width", "48"]) == 0
     said = capsys.readouterr().out
     assert "still.mp4 on sprites-sincos, 5 frames of 32x48, 2 x 4 x 6 tokens" in said
@@ -60,6 +61,7 @@ def test_a_mask_a_warning_and_another_backbone(tmp_path, capsys):
         (["--mask", "docs/demo.png"], "give a mask of the reference's size or proportions"),
         (["--blocks", "3", "8"], "block=8 is out of range"),
         (["--config", "nothing"], "config=nothing"),
+        (["--config", "sprites-rope", "--config", "smm"], "SpatialMarginalMean has no motion flow"),
         (["--config", "sprites-rope", "smm"], "SpatialMarginalMean has no motion flow"),
         (["--output", "/dev/null/out"], "output=/dev/null/out"),
     ],
