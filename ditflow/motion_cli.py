@@ -40,7 +40,10 @@ log = logging.getLogger(__name__)
 
 DESCRIPTION = "Transfer the motion of a video to new videos, with no training of the model."
 
-RESULTS = ("motion.safetensors", "video.mp4", "checkpoints/last.ckpt")
+FINISHED = "video.mp4"
+"""Of a fit, what is there only once everything is computed."""
+
+RESULTS = ("motion.safetensors", FINISHED, "checkpoints/last.ckpt")
 """Of a fit; where one of them is, there was an earlier run."""
 
 MADE = (
@@ -112,9 +115,11 @@ class MotionCLI(LightningCLI):
         self.config = parser.parse_args(args)
         refuse_unheeded(args)
         config = self.config[self.config.subcommand]
-        self.resumed = None
+        self.resumed, self.begun_anew = None, None
         if config.ckpt_path is not None:
             path = checkpoint_path(config.ckpt_path)
+            if path is None:
+                self.begun_anew = Path(config.ckpt_path).resolve()
             config.ckpt_path = None if path is None else str(path)
             self.resumed = None if path is None else read_run(path)
 
@@ -129,13 +134,15 @@ class MotionCLI(LightningCLI):
         if self.subcommand != "fit" or self._goes_on_in(root):
             return
         if not config.overwrite:
-            refuse_results(root, RESULTS)
-        removed = {path.resolve() for pattern in MADE for path in root.glob(pattern)}
+            # A fit that was stopped in the writing of its first checkpoint has an embedding too.
+            anew = self.begun_anew == root.resolve()
+            refuse_results(root, (FINISHED,) if anew else RESULTS)
+        written = {path.resolve() for pattern in MADE for path in root.glob(pattern)}
         for name, path in (("video", config.data.video), ("mask", config.data.mask)):
-            if path is not None and Path(path).resolve() in removed:
+            if path is not None and Path(path).resolve() in written:
                 raise DitflowError(
-                    f"{name}={path} is of an earlier run in this output folder and would be "
-                    "removed; copy it, or give another folder."
+                    f"{name}={path} is in the output folder under a name that a run writes, and "
+                    "would be lost; rename it, or give another folder."
                 )
 
     def _goes_on_in(self, root: Path) -> bool:

@@ -511,7 +511,7 @@ def test_a_fit_does_not_remove_its_own_reference(reference_video, tmp_path, caps
     shutil.copy(reference_video, tmp_path / "reference.mp4")
     given = ["fit", "--video", str(tmp_path / "reference.mp4"), "--prompt", PROMPT, *QUICK]
     line = fails(capsys, *given, "--overwrite", "true", "--output", str(tmp_path))
-    assert "would be removed" in line
+    assert "would be lost" in line
     assert (tmp_path / "reference.mp4").read_bytes() == reference_video.read_bytes()
 
 

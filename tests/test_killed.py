@@ -107,7 +107,7 @@ def goes_on(command, expected, folder):
 @pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.slow)])
 def test_killed_while_it_writes(every, command, undisturbed, tmp_path):
     expected, writes, _ = undisturbed
-    assert writes >= 8  # configuration, three checkpoints, embedding, three videos
+    assert writes >= 9  # command, configuration, three checkpoints, embedding, three videos
     for write in range(every - 1 or 1, writes + 1, every):
         folder = tmp_path / str(write)
         given = [*command, "--output", str(folder)]
@@ -128,10 +128,11 @@ def test_killed_at_random_moments(moments, command, undisturbed, tmp_path):
             goes_on(command, expected, folder)
 
 
-def test_stopped_by_a_signal_it_says_how_to_go_on(command, undisturbed, tmp_path):
+@pytest.mark.parametrize("flush", [3, 4])
+def test_stopped_by_a_signal_it_says_how_to_go_on(flush, command, undisturbed, tmp_path):
     folder, log = tmp_path / "run", tmp_path / "log"
-    # The configuration, the first guided step's checkpoint, then the second's.
-    status, _ = process([*command, "--output", str(folder)], log, interrupt=3)
+    # The command, the configuration, the first guided step's checkpoint, then the second's.
+    status, _ = process([*command, "--output", str(folder)], log, interrupt=flush)
     assert status == 130
     said = log.read_text()
     assert "Traceback" not in said

@@ -25,6 +25,7 @@ def scores(folder: Path) -> dict[str, dict[str, float]]:
     return {result["file"]: result["scores"] for result in read_results(folder)}
 
 
+@pytest.mark.slow
 def test_a_killed_process_takes_no_other_with_it(tmp_path):
     alone, out = tmp_path / "alone", tmp_path / "out"
     assert main(command(tmp_path, "--output", str(alone))) == 0

@@ -113,6 +113,7 @@ def test_advice_adds_what_is_cheapest_first():
     assert advise(planner, plan, 1000, gpu=True) is None
 
 
+@pytest.mark.slow
 def test_advice_leaves_out_what_is_not_needed():
     """The optimisation is the largest phase here: neither tiles nor branches apart help it."""
     planner = Planner(
