@@ -118,7 +118,8 @@ class Runner:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_video(video, path.with_suffix(".mp4"), data.fps)
         shown = self.folder / "references" / f"{result.job.reference.name}.mp4"
-        write_video(data.frames, shown, data.fps)  # an earlier one may be of other settings
+        if not shown.exists():  # a drawn reference is there already, and is what was read
+            write_video(data.frames, shown, data.fps)
         write_result(path, self._describe(result, key) | cost | {"scores": scores})
 
     def _describe(self, result: Result, key: str) -> dict[str, Any]:

@@ -89,7 +89,13 @@ def flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]
 
 
 def _read_config(path: Path) -> dict[str, Any]:
-    config = read_mapping(path)
+    try:
+        config = read_mapping(path)
+    except DitflowError as error:
+        raise DitflowError(
+            f"{path} cannot be read as settings ({error}) Give the output folder of a fit or a "
+            "predict."
+        ) from error
     if not all(isinstance(config.setdefault(section, {}), dict) for section in SECTIONS):
         raise DitflowError(f"{path} holds no settings; give the folder of a fit or a predict.")
     return config
