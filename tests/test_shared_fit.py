@@ -52,6 +52,7 @@ def test_two_processes_fit_what_one_does(two):
         assert abs(a - b).mean() < 1
 
 
+@pytest.mark.slow
 def test_the_checkpoint_holds_every_process_latents(two, reference_video, tmp_path):
     one, other = (
         torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["samplers"]

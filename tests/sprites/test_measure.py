@@ -61,6 +61,7 @@ def test_names_and_finds_drawn_sprites(drawn):
     check(drawn, clips(), most=0.01)
 
 
+@pytest.mark.slow
 def test_names_and_finds_decoded_sprites(decoded):
     check(decoded, clips()[::4], most=0.015)
 
