@@ -31,3 +31,9 @@ class OneLineErrors:
 
 class CommandParser(OneLineErrors, ArgumentParser):
     """Of the commands that are not LightningCLI's."""
+
+    def add_presets(self) -> None:
+        """Add `--config`: presets, at once or by repeating it; None if none is given."""
+        self.add_argument(
+            *("-c", "--config"), type=str, nargs="+", action="extend", help="Presets, stacked."
+        )

@@ -63,9 +63,7 @@ def selftest(args: Sequence[str]) -> int:
 def selftest_parser() -> CommandParser:
     """Of the command line."""
     parser = CommandParser(prog="ditflow selftest", description=selftest.__doc__)
-    parser.add_argument(
-        *("-c", "--config"), type=str, nargs="+", action="extend", help="Presets, stacked."
-    )
+    parser.add_presets()
     parser.add_argument("--targets", type=list[str], default=["latents", "positions"])
     parser.add_argument("--prompt", type=str, default="a red circle on a gray background")
     parser.add_argument("--seed", type=int, default=0)

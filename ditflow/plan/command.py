@@ -52,9 +52,7 @@ def plan(args: Sequence[str]) -> int:
 def plan_parser() -> CommandParser:
     """Of the command line."""
     parser = CommandParser(prog="ditflow plan", description=plan.__doc__)
-    parser.add_argument(
-        *("-c", "--config"), type=str, nargs="+", action="extend", help="Presets, stacked."
-    )
+    parser.add_presets()
     parser.add_argument("--num-frames", type=int, help="By default the preset's.")
     parser.add_argument("--height", type=int)
     parser.add_argument("--width", type=int)

@@ -77,9 +77,7 @@ def preview_parser() -> CommandParser:
     parser = CommandParser(prog="ditflow preview", description=preview.__doc__)
     parser.add_argument("--video", type=Path, required=True, help="The reference.")
     parser.add_argument("--output", type=Path, required=True, help="Folder of what is made.")
-    parser.add_argument(
-        *("-c", "--config"), type=str, nargs="+", action="extend", help="Presets, stacked."
-    )
+    parser.add_presets()
     parser.add_argument("--mask", type=Path, help="Image, or video, of what alone is to guide.")
     parser.add_argument(
         "--blocks", type=int, nargs="+", help="By default the preset's and some around it."
