@@ -1,7 +1,8 @@
 """ditflow: motion transfer for video diffusion transformers, with no training of the model."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ditflow.lazy import importer
 
 __version__ = "0.1.0"
 
@@ -24,21 +25,16 @@ __all__ = [
     "read_settings",
 ]
 
-_MODULES = {
-    "DitflowError": "errors",
-    "MotionDataModule": "data",
-    "MotionEmbedding": "embedding",
-    "MotionTransfer": "module",
-    "list_embeddings": "listing",
-    "load_backbone": "backbones.loading",
-    "read_settings": "settings",
-}
-
-
-def __getattr__(name: str) -> Any:
-    # On first use: importing all of them takes seconds, which `ditflow --version` has no need of.
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
-    globals()[name] = value
-    return value
+# Importing all of them takes seconds, which `ditflow --version` has no need of.
+__getattr__ = importer(
+    __name__,
+    {
+        "DitflowError": "errors",
+        "MotionDataModule": "data",
+        "MotionEmbedding": "embedding",
+        "MotionTransfer": "module",
+        "list_embeddings": "listing",
+        "load_backbone": "backbones.loading",
+        "read_settings": "settings",
+    },
+)
