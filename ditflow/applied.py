@@ -48,8 +48,8 @@ def applied_to(
     transformer, scheduler = pipeline.transformer, pipeline.scheduler
     own_step = scheduler.__dict__.get("step")
     own_processors = [block.attn1.processor for block in transformer.transformer_blocks]
-    if "positions" in embedding.tensors and embedding.tensors["positions"].shape[1] == 4:
-        install(transformer)  # separate query and key tables need our attention
+    if embedding.separate_query_key:
+        install(transformer)  # tables of their own for queries and keys need our attention
     applied = _Applied(embedding, pipeline, scheduler.step, _latents(embedding, prompt))
     # Hooks, and not another `forward`: offloading puts its own there, and takes ours away with it.
     handles = [

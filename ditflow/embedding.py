@@ -29,8 +29,9 @@ class MotionEmbedding:
 
     Attributes:
         header: where it comes from and fits.
-        tensors: `positions` [G, N, 3] (coordinates) or [G, P, N, D] (values, as differences from
-            the stock ones), G the guided steps and P the parts of ρ; or `latents`
+        tensors: `positions` [G, N, 3] (coordinates; [G, 2, N, 3] with copies of their own for
+            queries and keys) or [G, P, N, D] (values), as differences from the stock ones, G the
+            guided steps and P the parts of ρ; or `latents`
             [prompts, F, C, h, w], z_t before the last guided step, and with a sampler that
             remembers, `previous_prediction`. `reference_latents` [1, F, C, h, w] for KV
             injection, unless left out.
@@ -43,6 +44,16 @@ class MotionEmbedding:
     def first_step(self) -> int:
         """The denoising step from which a run differs: latents start at the last guided one."""
         return self.header.guided_steps - 1 if self.header.target == "latents" else 0
+
+    @property
+    def separate_query_key(self) -> bool:
+        """Whether it holds rotary positions with copies of their own for queries and keys."""
+        stored = self.tensors.get("positions")
+        if stored is None:
+            return False
+        if self.header.parameterization == "coordinates":
+            return stored.dim() == 4
+        return stored.shape[1] == 4
 
     def latents_for(self, prompt: str | None) -> tuple[torch.Tensor, torch.Tensor | None]:
         """z_t and the sampler's memory fitted with this prompt, or with the first one."""
@@ -71,8 +82,7 @@ class MotionEmbedding:
             DitflowError: the backbone's positions have another shape.
         """
         stored, parameterization = self.tensors["positions"], self.header.parameterization
-        separate = parameterization == "values" and stored.shape[1] == 4
-        initial = initial_parameter(stock, coordinates, parameterization, separate)
+        initial = initial_parameter(stock, coordinates, parameterization, self.separate_query_key)
         if stored.shape[1:] != initial.shape:
             raise DitflowError(
                 f"the embedding's positions are {tuple(stored.shape[1:])}, the backbone's "

@@ -219,10 +219,12 @@ def _wrong_shape(
             fits = shape == (len(header.prompts), *latent)
         elif name == "positions":
             coordinates = header.parameterization == "coordinates"
-            tokens = shape[-2] if len(shape) > 1 else 0
-            fits = len(shape) == (3 if coordinates else 4) and shape[0] == header.guided_steps
+            # Of coordinates one copy or two, of values the parts of ρ.
+            copies = ((), (2,)) if coordinates else ((1,), (2,), (4,))
+            tokens = shape[-2] if len(shape) > 2 else 0
+            fits = shape[:1] == (header.guided_steps,) and shape[1:-2] in copies
             fits = fits and 0 < tokens <= TOKENS and tokens <= patches <= 64 * tokens
-            fits = fits and (shape[-1] == 3 if coordinates else shape[1] in (1, 2, 4))
+            fits = fits and (not coordinates or shape[-1] == 3)
         else:
             return f"a tensor named {shortened(name)}"
         if not fits:

@@ -41,7 +41,7 @@ class GuidedSampling(LightningModule):
         backbone: frozen model, as `load_backbone` gives it.
         sampler_options: how to sample.
         parameterization: of positions.
-        separate_query_key: whether rotary values are separate copies for queries and keys.
+        separate_query_key: whether rotary positions have copies of their own for queries and keys.
     """
 
     def __init__(

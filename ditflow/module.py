@@ -36,7 +36,8 @@ class MotionTransfer(GuidedSampling):
         target: optimise the `latents` z_t or the `positions` ρ_t.
         parameterization: of positions: `values` is ρ itself, the paper's; `coordinates` is each
             token's (frame, row, column), from which ρ is derived.
-        separate_query_key: with rotary values, optimise separate copies for queries and keys.
+        separate_query_key: with rotary positions, optimise copies of their own for queries and
+            keys: where a token looks from, and where it is found.
         block: the transformer block whose queries and keys the objective reads.
         guided_share: share of the denoising steps that are guided, from the first.
         optimization_steps: K_opt, Adam steps at each guided step; 0 leaves nothing but the
@@ -64,7 +65,7 @@ class MotionTransfer(GuidedSampling):
         objective: Objective | None = None,
         target: Target = "latents",
         parameterization: Parameterization = "coordinates",
-        separate_query_key: bool = False,
+        separate_query_key: bool = True,
         block: int = 6,
         guided_share: float = 0.2,
         optimization_steps: int = 5,

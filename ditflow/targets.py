@@ -49,13 +49,14 @@ def initial_parameter(
     """The tensor whose optimisation starts at the stock ρ, float32.
 
     Returns:
-        [N, 3] for `coordinates`; [P, N, D] for `values`, where P is 2 for rotary positions
-        (4 with separate query and key copies) and 1 for sinusoidal ones.
+        [N, 3] for `coordinates`, [2, N, 3] with separate query and key copies; [P, N, D] for
+        `values`, where P is 2 for rotary positions (4 with separate copies) and 1 for sinusoidal
+        ones, which know no copies.
     """
+    separate = separate_query_key and len(stock) == 2
     if parameterization == "coordinates":
-        return coordinates.float().clone()
-    parts = stock * 2 if separate_query_key and len(stock) == 2 else stock
-    return torch.stack([part.float() for part in parts])
+        return torch.stack([coordinates.float()] * 2) if separate else coordinates.float().clone()
+    return torch.stack([part.float() for part in (stock * 2 if separate else stock)])
 
 
 def positions_of(
@@ -64,9 +65,10 @@ def positions_of(
     positions_at: Callable[[torch.Tensor], Positions],
 ) -> Positions:
     """ρ that a parameter stands for, differentiable."""
-    if parameterization == "coordinates":
-        return positions_at(parameter)
-    return tuple(parameter.unbind(0))
+    if parameterization == "values":
+        return tuple(parameter.unbind(0))
+    copies = parameter[None] if parameter.dim() == 2 else parameter
+    return tuple(part for copy in copies for part in positions_at(copy))
 
 
 def pack(

@@ -173,7 +173,7 @@ def test_a_second_fit_in_the_same_folder_is_refused(fitted, reference_video, tmp
 def test_inspect_shows_what_is_in_it(fitted, capsys):
     assert main(["inspect", str(fitted / "motion.safetensors")]) == 0
     out = capsys.readouterr().out
-    for expected in ("sprites-rope", "positions (coordinates)", "2 x 448 x 3", PROMPT, "seed"):
+    for expected in ("sprites-rope", "positions (coordinates)", "2 x 2 x 448 x 3", PROMPT, "seed"):
         assert expected in out
 
 

@@ -15,6 +15,7 @@ FEW = {"num_inference_steps": 6, "guided_share": 0.5, "optimization_steps": 2, "
 TARGETS = [
     ("latents", "coordinates", False),
     ("positions", "coordinates", False),
+    ("positions", "coordinates", True),
     ("positions", "values", False),
     ("positions", "values", True),
 ]

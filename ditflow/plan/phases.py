@@ -61,7 +61,7 @@ class Work:
     objective: Objective
     target: Target = "latents"
     parameterization: Parameterization = "coordinates"
-    separate_query_key: bool = False
+    separate_query_key: bool = True
     prompts: int = 1
     guidance: bool = True
     split_guidance: bool = False
