@@ -102,6 +102,17 @@ def is_finished(path: Path, key: str) -> bool:
     return result is not None and result["key"] == key and "error" not in result
 
 
+def twin(path: Path, key: str) -> Path | None:
+    """A finished result of this key under another method's name, if there is one.
+
+    An ablation's rows name the preset's own value once each: these are made once.
+    """
+    for other in sorted(path.parents[2].glob(f"*/{path.parent.name}/{path.name}")):
+        if other != path and is_finished(other, key) and other.with_suffix(".mp4").exists():
+            return other
+    return None
+
+
 def write_result(path: Path, result: dict[str, Any]) -> None:
     """Write a result, whole or not at all."""
     write_text(path, json.dumps(result, indent=1))

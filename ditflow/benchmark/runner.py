@@ -1,5 +1,7 @@
 """Run a benchmark's jobs: fit, put into other prompts, score, and file the results."""
 
+import json
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -11,10 +13,11 @@ from lightning import Trainer
 
 from ditflow.backbones.cogvideox import CogVideoXBackbone
 from ditflow.backbones.loading import load_backbone
-from ditflow.benchmark.jobs import Job, Result, is_finished, write_result
+from ditflow.benchmark.jobs import Job, Result, is_finished, twin, write_result
 from ditflow.benchmark.references import References
 from ditflow.callbacks import EmbeddingCheckpoint, KVInjection
 from ditflow.data import MotionDataModule
+from ditflow.files import whole
 from ditflow.memory import peak_memory
 from ditflow.module import MotionTransfer
 from ditflow.quiet import quiet_trainer
@@ -43,8 +46,10 @@ class Runner:
         if not missing:
             return None
         try:
-            for result, video, data, made in self._make(job, missing):
-                self._file(result, video, data, made, keys[result])
+            missing = [result for result in missing if not self._taken(result, keys[result])]
+            if missing:
+                for result, video, data, made in self._make(job, missing):
+                    self._file(result, video, data, made, keys[result])
         except Exception as error:  # whatever it was: it is filed, and the other jobs go on
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
             for result in missing:
@@ -54,6 +59,18 @@ class Runner:
                     write_result(path, described | {"error": reason})
             return reason
         return None
+
+    def _taken(self, result: Result, key: str) -> bool:
+        """Whether a result could be copied from its twin."""
+        path = result.path(self.folder)
+        other = twin(path, key)
+        if other is None:
+            return False
+        with whole(path.with_suffix(".mp4")) as partial:
+            shutil.copyfile(other.with_suffix(".mp4"), partial)
+        made = json.loads(other.read_text(encoding="utf-8"))
+        write_result(path, made | self._describe(result, key))
+        return True
 
     def _make(
         self, job: Job, wanted: list[Result]

@@ -187,11 +187,17 @@ def test_a_benchmark_resumes_and_renews_what_changed(tmp_path, capsys):
     # The same seed gives the same scores again.
     again = {(r["file"]): r["scores"] for r in read_results(out)}
     assert again == {(r["file"]): r["scores"] for r in results}
-    # Other settings make other results, and only those of the method that changed.
-    methods = manifest()["methods"] | {"plain": ["injection"]}
+    # Other settings make other results, and only those of the method that changed; the same
+    # settings under another name are not run again.
+    methods = manifest()["methods"] | {"plain": ["injection"], "same": ["ditflow-positions"]}
     assert run(tmp_path, manifest(methods=methods, **one)) == 0
     renewed = {path for path in paths if path.stat().st_mtime_ns > max(before.values())}
     assert {path.parts[-3] for path in renewed - changed} == {"plain"}
+    of = {r["method"]: r for r in read_results(out) if not r["reused"] and r["category"] == "scene"}
+    for what in ("scores", "seconds", "key"):
+        assert of["same"][what] == of["ditflow"][what]
+    assert of["same"]["file"] != of["ditflow"]["file"]
+    assert (out / of["same"]["file"]).read_bytes() == (out / of["ditflow"]["file"]).read_bytes()
 
 
 def test_a_job_that_fails_is_filed_and_the_rest_go_on(tmp_path, capsys):
