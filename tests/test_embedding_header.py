@@ -81,6 +81,8 @@ def outcome(path: Path) -> str | None:
 def test_a_good_one_loads(tmp_path):
     assert outcome(write(tmp_path / "m", asdict(HEADER))) is None
     assert read_header(tmp_path / "m") == HEADER
+    copies = {"positions": torch.zeros(1, 2, 12, 3)}  # of queries and of keys
+    assert outcome(write(tmp_path / "m", asdict(HEADER), copies)) is None
 
 
 @pytest.mark.parametrize("name", [field.name for field in fields(EmbeddingHeader)])
@@ -108,6 +110,8 @@ def test_every_field_takes_no_odd_value(name, tmp_path):
         ({"positions": torch.zeros(1, 0, 3)}, "positions of shape"),
         ({"positions": torch.zeros(3)}, "positions of shape"),
         ({"positions": torch.zeros(1, 49, 3)}, "positions of shape"),
+        ({"positions": torch.zeros(1, 3, 12, 3)}, "positions of shape"),
+        ({"positions": torch.zeros(1, 2, 12, 4)}, "positions of shape"),
         ({"positions": torch.zeros(1, 12, 3, dtype=torch.int64)}, "positions of type I64"),
         ({"positions": torch.zeros(1, 12, 3, dtype=torch.float64)}, "positions of type F64"),
         ({"latents": torch.zeros(1, 3, 16, 4, 4)}, "there are no positions"),
