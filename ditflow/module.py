@@ -15,8 +15,8 @@ from ditflow.backbones.cogvideox import CogVideoXBackbone
 from ditflow.data import MotionItem
 from ditflow.encoding import encode
 from ditflow.errors import DitflowError
-from ditflow.functional.token_mask import token_mask
 from ditflow.guided_sampling import GuidedSampling
+from ditflow.masks import mask_on_tokens
 from ditflow.objectives import AttentionMotionFlow, Objective
 from ditflow.resume import check_same_run, run_of
 from ditflow.sampling import Sampler, SamplerOptions, steps_of
@@ -150,7 +150,9 @@ class MotionTransfer(GuidedSampling):
                 grad=False,
             )
             self.reference_motion = self.objective.reference(outputs)
-            self.reference_weight = self.objective.weight(outputs, self._on_tokens(mask))
+            self.reference_weight = self.objective.weight(
+                outputs, mask_on_tokens(backbone, mask, self.reference_latents)
+            )
             bar.update()
         if self.objective.is_static(self.reference_motion, **self._weighted()):
             where = "the reference" if mask is None else "the mask's part of the reference"
@@ -169,14 +171,6 @@ class MotionTransfer(GuidedSampling):
         read = getattr(self.backbone, self.objective.reads)
         with torch.set_grad_enabled(grad):
             return read(latents, timestep, prompt, positions, self.block)
-
-    def _on_tokens(self, mask: torch.Tensor | None) -> torch.Tensor | None:
-        """A mask [T, height, width] of the reference on the token grid, [F, S]."""
-        if mask is None:
-            return None
-        latents, backbone = self.reference_latents, self.backbone
-        grid = backbone.token_grid(tuple(latents.shape))
-        return token_mask(mask.to(latents.device), grid, latents.shape[1], backbone.temporal_ratio)
 
     def _weighted(self) -> dict[str, torch.Tensor]:
         """The weights as an argument; an objective of the user's own may know none."""

@@ -83,6 +83,11 @@ class Backbone(ABC):
     def rotary(self) -> bool:
         """Whether positions are rotary, applied in every block, or added to the tokens once."""
 
+    @property
+    @abstractmethod
+    def temporal_ratio(self) -> int:
+        """Frames of video a latent frame stands for."""
+
     @abstractmethod
     def fingerprint(self) -> str:
         """Hash of the configuration that a motion embedding depends on."""

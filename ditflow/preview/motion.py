@@ -10,7 +10,8 @@ from ditflow.encoding import encode
 from ditflow.functional.flow_loss import moving_patches
 from ditflow.functional.motion_flow import Grid
 from ditflow.functional.nearest_neighbor import nearest_neighbor_flow
-from ditflow.functional.token_mask import over_frames, token_mask
+from ditflow.functional.token_mask import over_frames
+from ditflow.masks import mask_on_tokens
 from ditflow.objectives import AttentionMotionFlow
 from ditflow.reference import ReferenceVideo
 
@@ -109,12 +110,11 @@ def read_motion(
     }
     grid = outputs[0].grid
     ratio, count = backbone.temporal_ratio, shape[1]
-    mask = reference.mask
     return ReferenceMotion(
         reference,
         grid,
         over_frames(torch.eye(len(reference.frames)), grid[0], count, ratio),
-        None if mask is None else token_mask(mask, grid, count, ratio),
+        mask_on_tokens(backbone, reference.mask, latents),
         tuple(read.values()),
         read[guided],
         Motion("plain latents", nearest_neighbor_flow(latents, grid).cpu()),
