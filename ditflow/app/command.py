@@ -49,11 +49,12 @@ def app(args: Sequence[str]) -> int:
         from ditflow.app.page import build
         from ditflow.app.serving import serve
 
-        shown = examples(given.references, embedded, root / REFERENCES)
+        offered = examples(given.references, embedded, root / REFERENCES)
         jobs = Jobs(root)
-        page = build(jobs, configs, settings, shown, given.max_frames)
+        page = build(jobs, configs, settings, offered, given.max_frames)
+        shown = [root, *(example.video for example in offered)]
         try:
-            address = serve(page, root, given.host, given.port, given.max_upload_mb, users)
+            address = serve(page, shown, given.host, given.port, given.max_upload_mb, users)
             print(f"ditflow app: {address} (output in {root}; Ctrl-C ends it)", flush=True)
             if not is_loopback(given.host):
                 log.warning(

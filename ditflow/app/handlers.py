@@ -15,6 +15,8 @@ from ditflow.app.view import (
     message_html,
     motion_html,
     result_html,
+    sizes,
+    state_of,
     status_html,
 )
 from ditflow.errors import DitflowError, printable
@@ -109,49 +111,50 @@ class Handlers:
         return self._answer(self.jobs.resume)
 
     def look(self, seen: dict[str, Any]) -> list[Any]:
-        """What has changed of status, result and motion, of the buttons to cancel and to go on, and
-        of the embeddings to choose from; then all of it, to be compared with the next time."""
-        job = self.jobs.last
+        """What has changed since the last look: status, result and motion, the buttons to cancel
+        and to go on, the embeddings to choose from; then what there is to compare with next time.
+        """
+        job, run, preview = self.jobs.last, self.jobs.run, self.jobs.preview
         state = "idle" if job is None else job.state
+        running = state == "running"
         now = {
-            "status": status_html(job),
-            "result": result_html(job),
-            "motion": motion_html(self.jobs.preview),
-            "cancel": (state == "running", job is not None and job.asked_to_stop),
+            "status": (state_of(job), job.seconds if running else None),
+            "result": (state_of(run), sizes(run)),
+            "motion": state_of(preview),
+            "cancel": (running, running and job.asked_to_stop),
             "resume": job is not None and job.kind == "fit" and state in ("stopped", "failed"),
-            "embeddings": self._embeddings(job, seen),
+            "began_or_ended": state_of(job),
         }
-        running, stopping = now["cancel"]
-        label = "Stop at once" if running and stopping else "Cancel"
+        changed = {name for name in now if now[name] != seen.get(name)}
+        now["embeddings"] = (
+            embedding_choices(self.jobs.root)
+            if "began_or_ended" in changed or "embeddings" not in seen
+            else seen["embeddings"]
+        )
         choices = now["embeddings"]
-        updates = {
-            "status": now["status"],
-            "result": now["result"],
-            "motion": now["motion"],
-            "cancel": gr.update(visible=running, value=label),
-            "resume": gr.update(visible=now["resume"]),
-            "embeddings": gr.update(choices=choices, value=choices[0][1] if choices else None),
-        }
+        first = choices[0][1] if choices else None
+        label = "Stop at once" if now["cancel"][1] else "Cancel"
         return [
-            *(updates[name] if now[name] != seen.get(name) else gr.skip() for name in updates),
+            status_html(job) if "status" in changed else gr.skip(),
+            result_html(run) if "result" in changed else gr.skip(),
+            motion_html(preview) if "motion" in changed else gr.skip(),
+            gr.update(visible=running, value=label) if "cancel" in changed else gr.skip(),
+            gr.update(visible=now["resume"]) if "resume" in changed else gr.skip(),
+            gr.update(choices=choices, value=first)
+            if choices != seen.get("embeddings")
+            else gr.skip(),
             now,
         ]
-
-    def _embeddings(self, job: Job | None, seen: dict[str, Any]) -> list[tuple[str, str]]:
-        """Choices, looked for anew where a command has begun or ended since."""
-        if "embeddings" in seen and seen["status"] == status_html(job):
-            return seen["embeddings"]
-        return embedding_choices(self.jobs.root)
 
     def _start(self, kind: str, args: Callable[[Path], list[str]]) -> str:
         return self._answer(lambda: self.jobs.start(kind, args))
 
     def _answer(self, start: Callable[[], Job]) -> str:
         try:
-            job = start()
+            start()
         except DitflowError as error:
             return _error(error)
-        return message_html(f"{job.name} has started.", bad=False)
+        return ""
 
 
 def _given(video: Path | None) -> Path:

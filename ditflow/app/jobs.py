@@ -96,6 +96,8 @@ class Jobs:
         self.last: Job | None = None
         self.preview: Job | None = None
         """The last preview, which stays on the page while other commands run."""
+        self.run: Job | None = None
+        """The last fit or predict, likewise."""
         self._lock = threading.Lock()
 
     def start(self, kind: str, args: Callable[[Path], Sequence[str]]) -> Job:
@@ -170,6 +172,8 @@ class Jobs:
         self.last = Job(kind, folder, given, log, process, time.monotonic())
         if kind == "preview":
             self.preview = self.last
+        else:
+            self.run = self.last
         return self.last
 
     def _new_folder(self, kind: str) -> Path:

@@ -15,6 +15,12 @@ from ditflow.settings import Settings
 EVERY = 0.7
 """Seconds between two looks at what runs."""
 
+SHOW_STATUS = """() => {
+  if (!document.querySelector("#fit-answer .bad, #predict-answer .bad"))
+    document.getElementById("status").scrollIntoView({block: "nearest", behavior: "smooth"});
+}"""
+"""On a narrow page what has begun is shown below what began it."""
+
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 """Of events: no veil over what they change, and nothing for other programs to call."""
 
@@ -51,8 +57,8 @@ def build(
             with gr.Column(scale=6, min_width=340):
                 status = gr.HTML(elem_id="status", elem_classes="shown")
                 with gr.Row():
-                    cancel = gr.Button("Cancel", visible=False, elem_id="cancel")
-                    resume = gr.Button("Go on with it", visible=False, elem_id="resume")
+                    cancel = gr.Button("Cancel", visible=False, scale=0, elem_id="cancel")
+                    resume = gr.Button("Go on with it", visible=False, scale=0, elem_id="resume")
                 answer = gr.HTML(elem_classes="shown")
                 result = gr.HTML(elem_id="result", elem_classes="shown")
         cancel.click(on.cancel, None, answer, **QUIET)
@@ -92,7 +98,8 @@ def _fit_tab(on: Handlers, examples: Sequence[Example]) -> gr.HTML:
         filled = [video, reference, prompts, answer, motion]
         chosen.click(on.take_example, chosen, filled, **QUIET)
     show.click(on.preview, [reference, *choices], answer, **QUIET)
-    fit.click(on.fit, [reference, prompts, *choices], answer, **QUIET)
+    begun = fit.click(on.fit, [reference, prompts, *choices], answer, **QUIET)
+    begun.then(None, js=SHOW_STATUS)
     return motion
 
 
@@ -141,5 +148,6 @@ def _reuse_tab(on: Handlers) -> gr.Dropdown:
     predict = gr.Button("Predict", variant="primary", elem_id="predict")
     answer = gr.HTML(elem_id="predict-answer", elem_classes="shown")
     upload.upload(on.take_embedding, upload, [embeddings, upload, answer], **QUIET)
-    predict.click(on.predict, [embeddings, prompts, seeds], answer, **QUIET)
+    begun = predict.click(on.predict, [embeddings, prompts, seeds], answer, **QUIET)
+    begun.then(None, js=SHOW_STATUS)
     return embeddings

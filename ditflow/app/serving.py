@@ -1,5 +1,6 @@
 """Serve the page, to whom it is meant for, with nothing from anywhere else."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import gradio as gr
@@ -37,7 +38,7 @@ class OwnSourcesOnly:
 
 def serve(
     page: gr.Blocks,
-    root: Path,
+    shown: Sequence[Path],
     host: str,
     port: int,
     max_upload_mb: int,
@@ -47,7 +48,7 @@ def serve(
 
     Args:
         page: to serve.
-        root: folder whose files the page may show.
+        shown: files and folders that the page may show.
         host, port: to listen on.
         max_upload_mb: size of an upload at most.
         users: names and passwords of who may use it; None for everybody.
@@ -64,7 +65,7 @@ def serve(
             server_port=port,
             auth=users,
             max_file_size=max_upload_mb * 2**20,
-            allowed_paths=[str(root.resolve())],
+            allowed_paths=[str(path.resolve()) for path in shown],
             app_kwargs={"middleware": [Middleware(OwnSourcesOnly)]},
             theme=theme(),
             css=render("app-style.html"),

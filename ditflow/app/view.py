@@ -26,9 +26,21 @@ ERROR = "ditflow: error: "
 """How a command's error begins."""
 
 
-def message_html(text: str, *, bad: bool = True) -> str:
-    """A line that answers what was pressed; nothing of an empty text."""
-    return render("app-message.html", text=text, bad=bad) if text else ""
+def message_html(text: str) -> str:
+    """A line on what was wrong with what was pressed."""
+    return render("app-message.html", text=text)
+
+
+def state_of(job: Job | None) -> tuple[str, float, str] | None:
+    """Which command it is and whether it runs, to be compared with what was shown."""
+    return None if job is None else (job.name, job.started, job.state)
+
+
+def sizes(job: Job | None) -> tuple[int, ...]:
+    """Of the files that a result is shown of, which grow as the command goes on."""
+    patterns = ("tensorboard/*", "*.mp4")
+    found = [] if job is None else [path for each in patterns for path in job.folder.glob(each)]
+    return tuple(path.stat().st_size for path in sorted(found) if path.is_file())
 
 
 def status_html(job: Job | None) -> str:
@@ -67,7 +79,7 @@ def outcome(job: Job, output: str) -> str:
 
 def result_html(job: Job | None) -> str:
     """What a fit or predict has made so far: videos, files, loss and motion flows."""
-    if job is None or job.kind == "preview":
+    if job is None:
         return ""
     running = job.state == "running"
     try:

@@ -1,6 +1,7 @@
 """The page in a real browser: upload, look at the motion, fit, play, download, reuse, cancel."""
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -14,6 +15,7 @@ import yaml
 
 from ditflow import MotionEmbedding
 from ditflow.reading import read_video
+from tests.test_offline import GUARD
 
 webdriver = pytest.importorskip("selenium.webdriver")
 pytest.importorskip("gradio")
@@ -30,7 +32,7 @@ QUICK = {
     "model": {"num_inference_steps": 6, "guided_share": 0.4, "optimization_steps": 2},
     "data": {"num_frames": 9},
 }
-PROMPTS = ("a pink cross on a teal background", "<b>a ring</b> on a navy background")
+PROMPTS = ("a pink cross on a teal background", "<b>a ring</b> on a ${1+1} background")
 PATIENCE = 240
 """Seconds that anything may take: other work may share the machine."""
 
@@ -49,7 +51,13 @@ def address(root):
     (root / "quick.yaml").write_text(yaml.safe_dump(QUICK))
     command = [sys.executable, "-m", "ditflow.cli", "app", "--port", str(port)]
     command += ["--config", "quick.yaml", "--max-upload-mb", "1", "--max-frames", "100"]
-    app = subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True)
+    (root / "guard").mkdir()
+    (root / "guard" / "sitecustomize.py").write_text(GUARD)
+    guarded = os.environ | {"PYTHONPATH": os.pathsep.join([str(root / "guard"), str(Path.cwd())])}
+    errors = (root / "errors").open("w")
+    app = subprocess.Popen(
+        command, cwd=root, env=guarded, stdout=subprocess.PIPE, stderr=errors, text=True
+    )
     try:
         said = app.stdout.readline()
         assert said.startswith(f"ditflow app: http://127.0.0.1:{port}/"), said
@@ -57,6 +65,11 @@ def address(root):
     finally:
         app.terminate()
         assert app.wait(PATIENCE) == 0
+        errors.close()
+    logs = [root / "errors", *(root / "runs" / "app" / "logs").iterdir()]
+    said = "".join(path.read_text() for path in logs)
+    assert "REACHED FOR" not in said
+    assert "Traceback" not in said
 
 
 @pytest.fixture(scope="module")
