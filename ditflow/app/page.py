@@ -114,7 +114,11 @@ def _options(preset: Choices) -> list[Any]:
     with gr.Row():
         seed = gr.Number(preset.seed, label="Seed", precision=0, min_width=120)
         steps = gr.Number(
-            preset.optimization_steps, label="Adam steps a guided step", precision=0, min_width=120
+            preset.optimization_steps,
+            label="Adam steps a guided step",
+            precision=0,
+            min_width=120,
+            elem_id="adam-steps",
         )
     with gr.Row():
         start = gr.Number(preset.start_frame, label="First frame", precision=0, min_width=120)

@@ -69,7 +69,7 @@ def outcome(job: Job, output: str) -> str:
         return ""
     if job.state == "stopped":
         told = [line for line in lines if line.startswith("Stopped; ")]
-        return told[-1] if told else "Stopped before there was anything to go on from."
+        return told[-1] if told else "Stopped."
     errors = [line.removeprefix(ERROR) for line in lines if line.startswith(ERROR)]
     if errors:
         return errors[-1]

@@ -158,7 +158,7 @@ def fitted(page, reference_video, root) -> Path:
         "return document.querySelector('#motion pre').textContent"
     )
     fill(page, "#prompts", "a blue square on a white background")
-    click(page, "#options > button")
+    click(page, "#options button")
     click(page, "#options input[value=positions]")
     click(page, "#fit")
     job(page, "fit-1", "finished")
@@ -247,7 +247,7 @@ def test_a_running_fit_shows_its_loss_and_is_cancelled(page, root):
     click(page, "#examples button")
     prompt = until(page, "#prompts textarea", lambda field: field.get_attribute("value"))
     assert prompt.get_attribute("value").startswith("a ")
-    fill(page, "#options .row div:nth-child(2)", "500")
+    fill(page, "#adam-steps", "500")
     click(page, "#fit")
     until(page, "#status [data-state=running]")
     # Where another is open, it is seen, and a second is not begun.
