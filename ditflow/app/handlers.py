@@ -54,7 +54,7 @@ class Handlers:
             kept = keep_video(Path(upload), self.jobs.root, self.max_frames)
         except DitflowError as error:
             return None, None, _error(error), ""
-        return gr.skip(), kept, "", ""
+        return gr.skip(), kept, message_html(f"Taken as {kept}.", bad=False), ""
 
     def take_example(self, chosen: int) -> tuple[str, Path, str, str, str]:
         """A reference of those to choose from; its prompts too."""

@@ -76,6 +76,7 @@ def _fit_tab(on: Handlers, examples: Sequence[Example]) -> gr.HTML:
     video = gr.Video(
         label="Reference", sources=["upload"], height=240, elem_id="reference", autoplay=True
     )
+    taken_as = gr.HTML(elem_id="reference-answer", elem_classes="shown")
     if examples:
         chosen = gr.Dataset(
             label="Or one of these",
@@ -91,11 +92,11 @@ def _fit_tab(on: Handlers, examples: Sequence[Example]) -> gr.HTML:
         choices = _options(on.preset)
     fit = gr.Button("Fit", variant="primary", elem_id="fit")
     answer = gr.HTML(elem_id="fit-answer", elem_classes="shown")
-    taken = [video, reference, answer, motion]
+    taken = [video, reference, taken_as, motion]
     video.upload(on.take_upload, video, taken, **QUIET)
     video.clear(on.take_upload, video, taken, **QUIET)
     if examples:
-        filled = [video, reference, prompts, answer, motion]
+        filled = [video, reference, prompts, taken_as, motion]
         chosen.click(on.take_example, chosen, filled, **QUIET)
     show.click(on.preview, [reference, *choices], answer, **QUIET)
     begun = fit.click(on.fit, [reference, prompts, *choices], answer, **QUIET)

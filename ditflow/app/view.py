@@ -26,9 +26,9 @@ ERROR = "ditflow: error: "
 """How a command's error begins."""
 
 
-def message_html(text: str) -> str:
-    """A line on what was wrong with what was pressed."""
-    return render("app-message.html", text=text)
+def message_html(text: str, *, bad: bool = True) -> str:
+    """A line that answers what was pressed: what was wrong, or else what was taken."""
+    return render("app-message.html", text=text, bad=bad)
 
 
 def state_of(job: Job | None) -> tuple[str, float, str] | None:

@@ -120,7 +120,7 @@ def upload(browser, place: str, path: Path) -> None:
 
 
 def fill(browser, place: str, text: str) -> None:
-    field = browser.find_element(By.CSS_SELECTOR, f"{place} :is(textarea, input)")
+    field = until(browser, f"{place} :is(textarea, input)")
     field.clear()
     field.send_keys(text)
 
@@ -152,6 +152,7 @@ def fitted(page, reference_video, root) -> Path:
     """The folder of a fit made on the page, positions of an uploaded reference."""
     upload(page, "#reference", reference_video)
     until(page, "#reference video")
+    text_of(page, "#reference-answer [role=status]", "Taken as runs/app/references/reference-")
     click(page, "#show-motion")
     plays(page, "#motion video")
     assert "block 6 (guided)" in page.execute_script(
@@ -226,7 +227,7 @@ def test_a_bad_reference_is_refused_in_one_line(page, root):
     (root / "broken.mp4").write_bytes(b"no video" * 100)
     clear_reference(page)
     upload(page, "#reference", root / "broken.mp4")
-    said = text_of(page, "#fit-answer [role=alert]", "broken.mp4")
+    said = text_of(page, "#reference-answer [role=alert]", "broken.mp4")
     assert said.startswith("video=broken.mp4 has no readable video stream; give an mp4")
     click(page, "#fit")
     text_of(page, "#fit-answer [role=alert]", "video is not given")
