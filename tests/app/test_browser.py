@@ -66,7 +66,7 @@ def address(root):
         app.terminate()
         assert app.wait(PATIENCE) == 0
         errors.close()
-    logs = [root / "errors", *(root / "runs" / "app" / "logs").iterdir()]
+    logs = [root / "errors", *(root / "runs" / "app" / "logs").glob("*")]
     said = "".join(path.read_text() for path in logs)
     assert "REACHED FOR" not in said
     assert "Traceback" not in said
