@@ -21,6 +21,7 @@ ditflow: transfer the motion of a video to new videos, with no training of the m
   ditflow test --videos a.mp4 b.mp4 --video ref.mp4 --prompts "..." --output DIR
   ditflow benchmark --config MANIFEST --output DIR
   ditflow page DIR
+  ditflow app [--config PRESET]
   ditflow rate make --results DIR --output DIR
   ditflow rate figure answers-*.json --key DIR/key.json --output DIR
   ditflow plan --config PRESET [--memory GIB]
@@ -37,6 +38,7 @@ LIGHTNING = ("fit", "predict")
 """Commands that are LightningCLI's."""
 
 COMMANDS = {
+    "app": "ditflow.app.command:app",
     "benchmark": "ditflow.benchmark.command:benchmark",
     "completion": "ditflow.completion:completion",
     "doctor": "ditflow.doctor.command:doctor",

@@ -87,6 +87,16 @@ def short_options(subcommand: str) -> Mapping[str, str]:
     return SHORT if subcommand == "fit" else SHORT | {"--seed": "--data.seeds"}
 
 
+def over_default(configs: Sequence[str]) -> list[str]:
+    """Configurations by name, over the default preset if none of them names a backbone.
+
+    Raises:
+        DitflowError: one is not there, or cannot be read.
+    """
+    named = any(_names_backbone(str(preset_path(config))) for config in configs)
+    return list(configs) if named else [DEFAULT_PRESET, *configs]
+
+
 def preset_path(name: str) -> Path:
     """The file of a preset by bare name, or of a configuration by path.
 

@@ -11,6 +11,7 @@ from ditflow.metrics.cotracker import REPOSITORY
 
 EXTRAS = {
     "bitsandbytes": ("--model.backbone.quantization", 'pip install "ditflow[quantization]"'),
+    "gradio": ("ditflow app", 'pip install "ditflow[app]"'),
     "shtab": ("ditflow completion", 'pip install "ditflow[completion]"'),
 }
 """Package, what needs it, and how it is had."""

@@ -44,7 +44,8 @@ def read_events(folder: Path) -> Events:
         folder: with TensorBoard's files; nothing is found in one that is not there.
     """
     files = [_load(path) for path in sorted(folder.glob("events.out.tfevents.*"))]
-    with_loss = [file for file in files if "loss" in file.Tags()["scalars"]]
+    # Of a fit that goes on, a loss may be there before the rest of its step.
+    with_loss = [file for file in files if {"loss", "epoch"} <= set(file.Tags()["scalars"])]
     with_loss.sort(key=lambda file: file.Scalars("loss")[0].wall_time)
     flows: dict[int, bytes] = {}
     single: dict[str, bytes] = {}
@@ -55,8 +56,9 @@ def read_events(folder: Path) -> Events:
         for tag in ("flow/reference", "flow/color wheel"):
             if tag in tags:
                 single[tag] = file.Images(tag)[-1].encoded_image_string
+    losses = map(_losses, with_loss)
     return Events(
-        [_losses(file) for file in with_loss],
+        [part for part in losses if part.values],
         dict(sorted(flows.items())),
         single.get("flow/reference"),
         single.get("flow/color wheel"),
@@ -70,11 +72,12 @@ def _load(path: Path) -> EventAccumulator:
 def _losses(file: EventAccumulator) -> Losses:
     """Losses over guided steps: Lightning logs the epoch, which is the guided step, beside them."""
     epochs = {event.step: int(event.value) for event in file.Scalars("epoch")}
-    losses = {event.step: event.value for event in file.Scalars("loss")}
+    logged = file.Scalars("loss")
+    losses = {event.step: event.value for event in logged if event.step in epochs}
     by_epoch: dict[int, list[float]] = {}
     for step, value in losses.items():
         by_epoch.setdefault(epochs[step], []).append(value)
-    longest = max(len(values) for values in by_epoch.values())
+    longest = max((len(values) for values in by_epoch.values()), default=0)
     steps = [
         epoch + index / longest
         for epoch, values in by_epoch.items()

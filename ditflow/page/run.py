@@ -13,7 +13,7 @@ from ditflow.embedding_header import EmbeddingHeader, read_header
 from ditflow.errors import DitflowError
 from ditflow.files import write_text
 from ditflow.page.curve import loss_curve
-from ditflow.page.events import read_events
+from ditflow.page.events import Events, read_events
 from ditflow.page.history import read_commands
 from ditflow.page.render import data_uri, link, render, sources
 from ditflow.trust import check_backbone_is_known
@@ -51,7 +51,6 @@ def write_run_page(folder: Path) -> Path:
     header = _header(folder)
     videos = _videos(folder, config, header)
     addresses = sources([video.path for video in videos], folder)
-    events = read_events(folder / "tensorboard")
     path = folder / PAGE
     text = render(
         "run.html",
@@ -60,11 +59,8 @@ def write_run_page(folder: Path) -> Path:
         backbone=_backbone(config, header),
         target=config["model"].get("target"),
         videos=[(video, addresses[video.path]) for video in videos],
-        curve=loss_curve(events.losses),
         prompts=len(header.prompts) if header else 1,
-        flows=[(step + 1, _png(picture)) for step, picture in events.flows.items()],
-        reference_flow=_png(events.reference),
-        wheel=_png(events.wheel),
+        **drawn(read_events(folder / "tensorboard")),
         commands=read_commands(folder),
         reuse=None if header is None or _is_predict(config) else _reuse(folder, header),
         settings=[(section, list(flat(config[section]))) for section in SECTIONS],
@@ -73,6 +69,27 @@ def write_run_page(folder: Path) -> Path:
     )
     write_text(path, text)
     return path
+
+
+def run_videos(folder: Path) -> list[Shown]:
+    """The videos of a run's folder, the reference first; none before it has a configuration.
+
+    Raises:
+        DitflowError: the configuration cannot be read.
+    """
+    if not (folder / CONFIG).is_file():
+        return []
+    return _videos(folder, _read_config(folder / CONFIG), _header(folder))
+
+
+def drawn(events: Events) -> dict[str, Any]:
+    """What the templates `curve.html` and `flows.html` take of a fit's events."""
+    return {
+        "curve": loss_curve(events.losses),
+        "flows": [(step + 1, _png(picture)) for step, picture in events.flows.items()],
+        "reference_flow": _png(events.reference),
+        "wheel": _png(events.wheel),
+    }
 
 
 def flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:

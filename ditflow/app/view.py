@@ -1,0 +1,144 @@
+"""What the page shows of a command, as HTML."""
+
+from pathlib import Path
+from urllib.parse import quote
+
+from ditflow.app.jobs import Job
+from ditflow.app.progress import progress_of, said
+from ditflow.embedding_header import EmbeddingHeader
+from ditflow.errors import DitflowError
+from ditflow.listing import list_embeddings
+from ditflow.page.events import read_events
+from ditflow.page.render import render
+from ditflow.page.run import EMBEDDING, PAGE, drawn, run_videos
+
+PHASES = {
+    "preview": [],
+    "fit": ["Encoding the reference", "Guided step", "Denoising", "Decoding"],
+    "predict": ["Denoising", "Decoding"],
+}
+"""Of each kind of command, the progress bars in their order."""
+
+DOWNLOADS = (EMBEDDING, "*.mp4", PAGE, "config.yaml", "commands.txt")
+"""Files of a run that are offered, in this order."""
+
+ERROR = "ditflow: error: "
+"""How a command's error begins."""
+
+
+def message_html(text: str, *, bad: bool = True) -> str:
+    """A line that answers what was pressed: what was wrong, or else what was taken."""
+    return render("app-message.html", text=text, bad=bad)
+
+
+def state_of(job: Job | None) -> tuple[str, float, str] | None:
+    """Which command it is and whether it runs, to be compared with what was shown."""
+    return None if job is None else (job.name, job.started, job.state)
+
+
+def sizes(job: Job | None) -> tuple[int, ...]:
+    """Of the files that a result is shown of, which grow as the command goes on."""
+    patterns = ("tensorboard/*", "*.mp4")
+    found = [] if job is None else [path for each in patterns for path in job.folder.glob(each)]
+    return tuple(path.stat().st_size for path in sorted(found) if path.is_file())
+
+
+def status_html(job: Job | None) -> str:
+    """What runs, how far it is, or how it ended."""
+    if job is None:
+        return render("app-status.html", job=None)
+    state = job.state
+    output = job.output()
+    progress = progress_of(output) if state == "running" else None
+    return render(
+        "app-status.html",
+        job=job,
+        state=state,
+        time=_minutes(job.seconds),
+        progress=progress,
+        phases=PHASES[job.kind],
+        outcome=outcome(job, output),
+        said=said(output) if state != "running" else "",
+    )
+
+
+def outcome(job: Job, output: str) -> str:
+    """How a command ended, in a line; empty while it runs and where all went well."""
+    lines = said(output).splitlines()
+    if job.state in ("running", "finished"):
+        return ""
+    if job.state == "stopped":
+        told = [line for line in lines if line.startswith("Stopped; ")]
+        return told[-1] if told else "Stopped."
+    errors = [line.removeprefix(ERROR) for line in lines if line.startswith(ERROR)]
+    if errors:
+        return errors[-1]
+    last = lines[-1] if lines else f"ended with status {job.process.poll()}"
+    return f"The command failed: {last} (all of its output: {job.log})."
+
+
+def result_html(job: Job | None) -> str:
+    """What a fit or predict has made so far: videos, files, loss and motion flows."""
+    if job is None:
+        return ""
+    running = job.state == "running"
+    try:
+        videos = [] if running and job.kind == "fit" else run_videos(job.folder)
+    except DitflowError:  # of a run that ended before it had written its configuration
+        videos = []
+    return render(
+        "app-result.html",
+        job=job,
+        videos=[(video, address(video.path)) for video in videos],
+        files=[] if running else _files(job.folder),
+        prompts=1,
+        **drawn(read_events(job.folder / "tensorboard")),
+    )
+
+
+def motion_html(job: Job | None) -> str:
+    """What a preview has found."""
+    if job is None or job.state != "finished":
+        return ""
+    lines = said(job.output()).splitlines()
+    warnings = [line for line in lines if line.startswith("Warning: ")]
+    table = lines[: lines.index(f"Wrote to {job.folder}:")]
+    return render(
+        "app-motion.html",
+        title=table[0] if table else job.name,
+        table="\n".join(line for line in table[1:] if line not in warnings),
+        warnings=[line.removeprefix("Warning: ") for line in warnings],
+        video=address(job.folder / "preview.mp4"),
+        picture=address(job.folder / "preview.png"),
+    )
+
+
+def embedding_choices(root: Path) -> list[tuple[str, str]]:
+    """Label and path of every motion embedding there is, the latest first."""
+    found = sorted(list_embeddings(root).items(), key=lambda item: -item[0].stat().st_mtime)
+    return [(_label(path, header), str(path)) for path, header in found]
+
+
+def address(path: Path) -> str:
+    """Where the server has a file of its output folder."""
+    return f"gradio_api/file={quote(str(path.resolve()))}"
+
+
+def _label(path: Path, header: EmbeddingHeader) -> str:
+    name = path.parent.name if path.name == EMBEDDING else path.stem
+    more = f" and {len(header.prompts) - 1} more" if len(header.prompts) > 1 else ""
+    return f"{name}: {header.target}, {header.prompts[0]}{more}"
+
+
+def _files(folder: Path) -> list[tuple[str, str, str]]:
+    """Name, address and size of the files to download."""
+    found = [path for pattern in DOWNLOADS for path in sorted(folder.glob(pattern))]
+    return [(path.name, address(path), _size(path.stat().st_size)) for path in found]
+
+
+def _size(size: int) -> str:
+    return f"{size / 2**20:.1f} MB" if size >= 2**20 else f"{max(1, round(size / 2**10))} kB"
+
+
+def _minutes(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
