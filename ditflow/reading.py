@@ -189,10 +189,11 @@ def _evenly_timed(reader) -> list[int]:
 
 
 def _frame(reader, index: int) -> np.ndarray:
-    """One frame [height, width, 3]; decord takes the padding of some widths (48, 96) for a fourth
-    channel."""
+    """One frame [height, width, 3]; where rows are padded to a multiple of the width (of 48 and 96
+    pixels, on some machines of 16 and 32), decord takes the padding for further channels."""
     frame = reader[index].asnumpy()
     height, width, channels = frame.shape
-    if channels == 4:
-        frame = frame.reshape(height, width * 4)[:, : width * 3].reshape(height, width, 3)
+    if channels > 3:
+        rows = frame.reshape(height, width * channels)
+        frame = rows[:, : width * 3].reshape(height, width, 3)
     return frame

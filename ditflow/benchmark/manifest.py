@@ -93,10 +93,23 @@ class Manifest:
         for backbone, below in self.backbones.items():
             for method, above in self.methods.items():
                 try:
-                    settings[backbone, method] = read_settings(*_listed(below), *_listed(above))
+                    made = read_settings(*_listed(below), *_listed(above))
+                    self._check_masks(made)
+                    settings[backbone, method] = made
                 except DitflowError as error:
                     problems.append(f"{backbone} with {method}: {error}")
         return settings
+
+    def _check_masks(self, settings: Settings) -> None:
+        """Refuse one mask for all references, and masks that a method does not heed."""
+        if settings.data["mask"] is not None:
+            raise DitflowError(
+                f"data.mask={settings.data['mask']} would be the mask of every reference; give "
+                "each its own, `mask` beside `video` in the list of ditflow.benchmark.VideoList"
+            )
+        objective = settings.model["objective"]
+        if objective is not None and self.references.masked():
+            objective.check_mask(True)
 
 
 def _listed(presets: Presets | str) -> Sequence[Any]:
