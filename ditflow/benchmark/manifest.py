@@ -1,7 +1,7 @@
 """A benchmark manifest, checked in full before any work."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,11 @@ class Manifest:
             DitflowError: anything that is wrong, all of it listed; or an output folder that
                 cannot be written to.
         """
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        # Which a parser lets pass for anything.
+        empty = [name for name, v in values.items() if v is None or (type(v) is list and None in v)]
+        if empty:
+            raise DitflowError(f"the manifest cannot be run: {', '.join(empty)} must not be null.")
         problems = list(self.references.problems())
         problems += [
             f"categories: {name!r} is unknown, use {', '.join(CATEGORIES)}"

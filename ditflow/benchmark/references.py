@@ -74,12 +74,20 @@ class VideoList(References):
         self.listed, self.root = videos, root
 
     def problems(self) -> list[str]:
+        empty = [
+            f"references: number {number} has {name}: null"
+            for number, reference in enumerate(self.listed, 1)
+            for name, value in vars(reference).items()
+            if value is None and name not in ("mask", "num_frames")
+        ]
+        if empty:
+            return empty
         files = [(r.name, r.video) for r in self.listed]
         files += [(r.name, r.mask) for r in self.listed if r.mask is not None]
         found = [
             f"{name}: {self.root / path} does not exist"
             for name, path in files
-            if not (self.root / path).exists()
+            if not _exists(self.root / path)
         ]
         names = [reference.name for reference in self.listed]
         found += unfit_names("references", names)
@@ -106,6 +114,13 @@ class VideoList(References):
             )
             for reference in self.listed
         ]
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # such as of a name too long for one
+        return False
 
 
 def unfit_names(kind: str, names: Iterable[str]) -> list[str]:
