@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pkgutil import resolve_name
 
-from ditflow.errors import DitflowError, printable
+from ditflow.errors import DitflowError, printable, shortened
 from ditflow.stopping import sigterm_as_interrupt
 
 USAGE = """\
@@ -78,6 +78,14 @@ def main(args: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
+    except OSError as error:
+        if error.errno is None:
+            raise
+        # Of a file or the machine, found where no option is known: a name too long, a disk that is
+        # full or fails, what may not be read.
+        where = "" if error.filename is None else f" ({shortened(error.filename, 200)})"
+        print(f"ditflow: error: {error.strerror}{where}.", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("ditflow: stopped.", file=sys.stderr)
         return 130

@@ -169,16 +169,16 @@ class MotionDataModule(LightningDataModule):
             dict.fromkeys(SampleItem(prompt, seed) for prompt in self.prompts for seed in seeds)
         )
 
-    def reference_name(self) -> tuple[str, str]:
-        """File name and SHA-256 of the reference, for the embedding's header."""
-        if self.video.is_dir():
-            files = sorted(path for path in self.video.iterdir() if path.is_file())
-        else:
-            files = [self.video]
-        digest = hashlib.sha256()
-        for path in files:
-            digest.update(path.read_bytes())
-        return self.video.name, digest.hexdigest()
+
+def name_and_hash(path: Path) -> tuple[str, str]:
+    """File name and SHA-256 of a reference or a mask, for the embedding's header."""
+    files = [path]
+    if path.is_dir():
+        files = sorted(inside for inside in path.iterdir() if inside.is_file())
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.read_bytes())
+    return path.name, digest.hexdigest()
 
 
 def read_prompts(prompts: Sequence[str], file: Path | str | None) -> list[str]:

@@ -197,7 +197,8 @@ class MotionEmbedding:
 
         Args:
             repo_id: `user/name`, made if it is not there.
-            private: of a new repository; None is the account's default, in general public.
+            private: of a new repository; None is the account's default, in general public. With
+                true, one that is there already and public is refused.
             token: of the hub, by default the one logged in with.
             include_reference, picture, license: see `save_pretrained`.
 

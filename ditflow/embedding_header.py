@@ -60,6 +60,10 @@ class EmbeddingHeader:
         model: arguments of the run, from which `predict` takes what it is not told.
         injection: arguments of the fit's KV injection, likewise.
         scheduler_fingerprint: hash of the scheduler's noise schedule; empty in older files.
+        masked: whether a mask restricted what guided; False in older files, of which it is not
+            known.
+        mask, mask_sha256: the mask's file name and hash; empty without one.
+        confidence: whether displacements counted by how sure the attention was; as `masked`.
         format_version: of this file.
     """
 
@@ -86,6 +90,10 @@ class EmbeddingHeader:
     model: dict[str, Any] = field(default_factory=dict)
     injection: dict[str, Any] = field(default_factory=dict)
     scheduler_fingerprint: str = ""
+    masked: bool = False
+    mask: str = ""
+    mask_sha256: str = ""
+    confidence: bool = False
     format_version: int = FORMAT_VERSION
 
 
@@ -252,6 +260,8 @@ def _text(value: Any) -> bool:
 _CHECKS: Mapping[str, Callable[[Any], bool]] = {
     **dict.fromkeys(("ditflow_version", "family", "backbone", "fingerprint", "scheduler"), _text),
     **dict.fromkeys(("objective", "reference", "reference_sha256", "scheduler_fingerprint"), _text),
+    **dict.fromkeys(("mask", "mask_sha256"), _text),
+    **dict.fromkeys(("masked", "confidence"), lambda value: type(value) is bool),
     "num_frames": _whole(1, 10_000),
     "height": _whole(1, 2**15),
     "width": _whole(1, 2**15),

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from errno import EDQUOT, ENOSPC
 from pathlib import Path
 
 from ditflow.errors import DitflowError, reason_of
@@ -53,7 +54,18 @@ def whole(path: Path) -> Iterator[Path]:
             partial.unlink(missing_ok=True)
 
 
+def is_full_disk(error: BaseException) -> bool:
+    """Whether an error, or what caused it, is that there is no room."""
+    causes = (error, error.__cause__)
+    return any(isinstance(e, OSError) and e.errno in (ENOSPC, EDQUOT) for e in causes)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text, whole or not at all; see `whole`."""
     with whole(path) as partial:
         partial.write_text(text, encoding="utf-8")
+
+
+def written(folder: Path, pattern: str) -> list[Path]:
+    """Files of a folder that are written whole, in order; not those that a killed process left."""
+    return sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))

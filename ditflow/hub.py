@@ -75,7 +75,8 @@ def publish(
     Args:
         folder: of what is published, nothing else in it.
         repo_id: `user/name`.
-        private: of a new repository; None is the account's default.
+        private: of a new repository; None is the account's default. One that is there and public
+            is refused if this is true.
         token: of the hub, by default the one logged in with.
         message: of the commit.
 
@@ -83,7 +84,8 @@ def publish(
         the repository's address.
 
     Raises:
-        DitflowError: the name is none, the hub cannot be reached or does not let this user write.
+        DitflowError: the name is none, the repository is not as private as was asked, the hub
+            cannot be reached or does not let this user write.
     """
     from huggingface_hub import CommitOperationAdd, HfApi
     from huggingface_hub.errors import HTTPError
@@ -93,8 +95,16 @@ def publish(
     api = HfApi(token=token, library_name="ditflow", library_version=__version__)
     try:
         url = api.create_repo(repo_id, private=private, exist_ok=True)
+        # Of one that was there already, it has changed nothing.
+        if private and not api.repo_info(url.repo_id).private:
+            raise DitflowError(
+                f"private: {url.repo_id} is there already, and public, so that nothing was "
+                "published; make it private in its settings on the hub, or give another name."
+            )
         files = [CommitOperationAdd(path.name, path) for path in sorted(folder.iterdir())]
         api.create_commit(url.repo_id, files, commit_message=message)
+    except DitflowError:
+        raise
     except (OSError, ValueError, HTTPError) as error:
         raise _failed("repo_id", repo_id, error) from error
     return str(url)

@@ -45,6 +45,11 @@ def describe_embedding(embedding: MotionEmbedding) -> str:
         if header.reference
         else "left out when it was published",
     }
+    if header.masked:
+        named = f"{header.mask} (sha256 {header.mask_sha256[:16]}...)"
+        rows["mask"] = named if header.mask else "left out when it was published"
+    if header.confidence:
+        rows["confidence"] = "displacements counted by how sure the attention was"
     for index, prompt in enumerate(header.prompts):
         rows[f"prompt {index}"] = prompt
     for name, tensor in sorted(embedding.tensors.items()):

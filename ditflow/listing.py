@@ -4,6 +4,7 @@ from pathlib import Path
 
 from ditflow.embedding_header import EmbeddingHeader, read_header
 from ditflow.errors import DitflowError
+from ditflow.files import written
 
 
 def list_embeddings(folder: Path | str) -> dict[Path, EmbeddingHeader]:
@@ -19,9 +20,7 @@ def list_embeddings(folder: Path | str) -> dict[Path, EmbeddingHeader]:
     if not folder.is_dir():
         raise DitflowError(f"folder={folder} does not exist; give a folder of motion embeddings.")
     found = {}
-    for path in sorted(folder.rglob("*.safetensors")):
-        if path.name.startswith("."):
-            continue  # being written
+    for path in written(folder, "**/*.safetensors"):
         try:
             found[path] = read_header(path)
         except DitflowError:

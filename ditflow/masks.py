@@ -4,12 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 
 from ditflow.backbones.base import Backbone
 from ditflow.errors import DitflowError
 from ditflow.functional.token_mask import token_mask
-from ditflow.reading import IMAGE_SUFFIXES, FrameRange, frame_count, read_video
+from ditflow.reading import IMAGE_SUFFIXES, FrameRange, frame_count, read_picture, read_video
 from ditflow.video import resize_and_crop
 
 OBJECT = 64
@@ -80,7 +79,7 @@ def mask_on_tokens(
 def _read_image(path: Path) -> np.ndarray:
     """[1, height, width] of bool; what is transparent is not the object's."""
     try:
-        pixels = np.asarray(Image.open(path).convert("RGBA"))
-    except (OSError, Image.DecompressionBombError) as error:
+        pixels = read_picture(path, "RGBA")
+    except ValueError as error:
         raise DitflowError(f"mask={path} is not an image, or far too large a one.") from error
     return ((pixels[..., :3].max(-1) > OBJECT) & (pixels[..., 3] > 127))[None]

@@ -118,7 +118,7 @@ def _table(embedding: MotionEmbedding) -> str:
         f"{header.fps:g} a second",
         "sampler": f"{_word(header.scheduler)}, {len(header.timesteps)} steps, the first "
         f"{header.guided_steps} guided",
-        "objective": f"{_word(header.objective)} at block {header.block}",
+        "objective": f"{_word(header.objective)} at block {header.block}{_weighted(header)}",
         "seed": str(header.seed),
         "tensors": ", ".join(
             f"`{name}` {' x '.join(map(str, tensor.shape))}"
@@ -128,6 +128,13 @@ def _table(embedding: MotionEmbedding) -> str:
         "written by": f"ditflow {_word(header.ditflow_version)}, format {header.format_version}",
     }
     return "\n".join(["| | |", "|---|---|", *(f"| {name} | {v} |" for name, v in rows.items())])
+
+
+def _weighted(header: EmbeddingHeader) -> str:
+    """What of the reference counted, if not all of it alike."""
+    kinds = {"a mask": header.masked, "confidence": header.confidence}
+    used = [kind for kind, is_used in kinds.items() if is_used]
+    return f", weighted by {' and '.join(used)}" if used else ""
 
 
 def _rights(header: EmbeddingHeader, license: str | None) -> str:

@@ -29,7 +29,7 @@ from ditflow.module import MotionTransfer
 from ditflow.options import SHORT, expand
 from ditflow.page.command import write_page_if_possible
 from ditflow.page.history import COMMANDS, record_command
-from ditflow.page.run import PAGE, write_run_page
+from ditflow.page.run import CONFIG, PAGE, write_run_page
 from ditflow.parsing import OneLineErrors
 from ditflow.plan.running import describe_run
 from ditflow.predictions import Predictions
@@ -163,7 +163,12 @@ class MotionCLI(LightningCLI):
         plugins = given if isinstance(given, list) else [given]
         kwargs["plugins"] = [*plugins, WholeCheckpoints()]
         self.writer = VideoWriter()
-        callbacks = [EmbeddingCheckpoint(), self.writer, GuidedProgressBar(), StopNotice()]
+        callbacks = [
+            EmbeddingCheckpoint(),
+            self.writer,
+            GuidedProgressBar(),
+            StopNotice(self._write_page),
+        ]
         if self.subcommand == "fit" and config["logger"] is not False:
             callbacks.append(LearningRateMonitor())
         if config["enable_checkpointing"] is not False:
@@ -243,7 +248,8 @@ class MotionCLI(LightningCLI):
         self._report([*self.predictions.paths(), root / "reference.mp4", comparison, root / PAGE])
 
     def _write_page(self, root: Path) -> None:
-        if self.trainer.is_global_zero:
+        # A run that was stopped at its very beginning has nothing to show.
+        if self.trainer.is_global_zero and (root / CONFIG).exists():
             write_page_if_possible(write_run_page, root)
 
     def _report(self, paths: Sequence[Path]) -> None:

@@ -67,7 +67,8 @@ def published(embedding: MotionEmbedding, include_reference: bool = False) -> Mo
     machine.
 
     Of the reference these are its latents (from which it can be decoded), its file name, and its
-    hash, by which anyone who has the file could tell that it was this one. Prompts stay: latents
+    hash, by which anyone who has the file could tell that it was this one, and of its mask, if it
+    had one, likewise name and hash. Prompts stay: latents
     are found by them. Of the machine these are the device, and the path of a backbone that is a
     folder, of which the last part stays.
 
@@ -78,7 +79,7 @@ def published(embedding: MotionEmbedding, include_reference: bool = False) -> Mo
     header, tensors = embedding.header, dict(embedding.tensors)
     if not include_reference:
         tensors.pop("reference_latents", None)
-        header = replace(header, reference="", reference_sha256="")
+        header = replace(header, reference="", reference_sha256="", mask="", mask_sha256="")
     return MotionEmbedding(_without_machine(header), tensors)
 
 

@@ -62,7 +62,9 @@ def push_parser() -> CommandParser:
     parser.add_argument("folder", type=Path, help="Of a fit, or its motion.safetensors.")
     parser.add_argument("repo", type=str, help="user/name on the hub, made if it is not there.")
     parser.add_argument(
-        "--private", type=bool | None, help="By default as the account makes repositories."
+        "--private",
+        type=bool | None,
+        help="By default as the account makes repositories; true refuses one that is public.",
     )
     parser.add_argument("--license", type=str, help="Such as cc-by-4.0; by default none is named.")
     parser.add_argument("--picture", type=Path, help="For the card, in place of the fit's videos.")

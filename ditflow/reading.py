@@ -100,8 +100,8 @@ def _read_folder(path: Path, frames: FrameRange, option: str) -> np.ndarray:
     pictures = []
     for index in frames.indices(len(images), path, _name(option)):
         try:
-            pictures.append(np.asarray(Image.open(images[index]).convert("RGB")))
-        except (OSError, Image.DecompressionBombError) as error:
+            pictures.append(read_picture(images[index], "RGB"))
+        except ValueError as error:
             raise DitflowError(
                 f"{option}={path}: {images[index].name} is not an image, or far too large a one."
             ) from error
@@ -111,6 +111,19 @@ def _read_folder(path: Path, frames: FrameRange, option: str) -> np.ndarray:
                 "frames must all be of one size."
             )
     return np.stack(pictures)
+
+
+def read_picture(path: Path, mode: str) -> np.ndarray:
+    """The pixels of a picture, in Pillow's mode `RGB` or `RGBA`.
+
+    Raises:
+        ValueError: it is none, damaged, or far too large.
+    """
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert(mode))
+    except Exception as error:  # over damaged data decoders raise what they like: SyntaxError, ...
+        raise ValueError(f"{path} is no picture") from error
 
 
 def _images(path: Path, option: str) -> list[Path]:
@@ -189,10 +202,11 @@ def _evenly_timed(reader) -> list[int]:
 
 
 def _frame(reader, index: int) -> np.ndarray:
-    """One frame [height, width, 3]; decord takes the padding of some widths (48, 96) for a fourth
-    channel."""
+    """One frame [height, width, 3]; where rows are padded to a multiple of the width (of 48 and 96
+    pixels, on some machines of 16 and 32), decord takes the padding for further channels."""
     frame = reader[index].asnumpy()
     height, width, channels = frame.shape
-    if channels == 4:
-        frame = frame.reshape(height, width * 4)[:, : width * 3].reshape(height, width, 3)
+    if channels > 3:
+        rows = frame.reshape(height, width * channels)
+        frame = rows[:, : width * 3].reshape(height, width, 3)
     return frame

@@ -116,6 +116,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _file(self) -> None:
         self._note()
+        repo_id = self.path.removeprefix("/api/models/")
+        if repo_id in self.server.repositories:
+            private = self.server.visibility.get(repo_id) == "private"
+            return self._answer(200, {"id": repo_id, "private": private})
         if self.path.startswith("/api/"):  # looked up where a repository may not be made
             return self._answer(401, {"error": "Repository not found"}, error="RepoNotFound")
         found = re.fullmatch(r"/([\w.-]+/[\w.-]+)/resolve/([\w.-]+)/([\w.-]+)", self.path)

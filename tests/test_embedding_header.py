@@ -48,6 +48,16 @@ HEADER = EmbeddingHeader(
     injection={"enabled": False},
 )
 TENSORS = {"positions": torch.zeros(1, 12, 3), "reference_latents": torch.zeros(1, 3, 16, 4, 4)}
+LATER = {
+    "model",
+    "injection",
+    "scheduler_fingerprint",
+    "masked",
+    "mask",
+    "mask_sha256",
+    "confidence",
+}
+"""Fields that files written before they were have not."""
 ODD = [
     None, True, -1, 0, 1, 2**63, 10**400, 1e308, float("nan"), float("inf"), "", "x" * 20_000,
     "\x1b[2J", "../../etc/passwd", "os.system", [], [1], [[]], [[[0]]], {},
@@ -85,6 +95,12 @@ def test_a_good_one_loads(tmp_path):
     assert outcome(write(tmp_path / "m", asdict(HEADER), copies)) is None
 
 
+def test_older_ones_load(tmp_path):
+    header = {name: value for name, value in asdict(HEADER).items() if name not in LATER}
+    read = read_header(write(tmp_path / "m", header))
+    assert (read.masked, read.mask, read.confidence) == (False, "", False)
+
+
 @pytest.mark.parametrize("name", [field.name for field in fields(EmbeddingHeader)])
 def test_every_field_takes_no_odd_value(name, tmp_path):
     """Or takes it harmlessly, as a text may be any text."""
@@ -93,10 +109,11 @@ def test_every_field_takes_no_odd_value(name, tmp_path):
         said = outcome(write(tmp_path / "m", header))
         changes_nothing = isinstance(value, str) or type(value) in (int, dict) or value == 1e308
         changes_nothing |= (name, value) == ("timesteps", [1])
+        changes_nothing |= name in ("masked", "confidence") and value is True
         assert said is not None or changes_nothing, (name, value)
     header = asdict(HEADER)
     del header[name]
-    if name not in ("model", "injection", "scheduler_fingerprint"):
+    if name not in LATER:
         assert outcome(write(tmp_path / "m", header)) is not None
 
 

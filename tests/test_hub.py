@@ -12,6 +12,7 @@ from PIL import Image
 from ditflow import DitflowError, MotionEmbedding
 from ditflow.cli import main
 from ditflow.hub import embedding_file, is_hub_name
+from ditflow.publishing import published
 from ditflow.push import animated
 from ditflow.reading import read_video
 from ditflow.video import write_video
@@ -46,6 +47,10 @@ def fitted(tmp_path) -> Path:
     header = replace(
         HEADER,
         reference="jane-at-home.mp4",
+        masked=True,
+        mask="jane-at-home.png",
+        mask_sha256="1" * 64,
+        confidence=True,
         model=HEADER.model | {"backbone": backbone | {"init_args": options}},
     )
     write(folder / "motion.safetensors", asdict(header))
@@ -77,10 +82,15 @@ def test_there_and_back(hub, fitted, capsys):
         MotionEmbedding.load(fitted / "motion.safetensors").header,
         reference="",
         reference_sha256="",
+        mask="",
+        mask_sha256="",
         model=HEADER.model,
     )
     assert main(["inspect", NAME]) == 0
-    assert "left out when it was published" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert said.count("left out when it was published") == 2  # the reference and its mask
+    assert "how sure the attention was" in said
+    assert b"at block 6, weighted by a mask and confidence" in files["README.md"]
 
 
 def test_a_second_push_replaces_the_first_and_can_include_the_reference(hub, fitted, capsys):
@@ -93,6 +103,17 @@ def test_a_second_push_replaces_the_first_and_can_include_the_reference(hub, fit
     assert torch.equal(embedding.tensors["reference_latents"], TENSORS["reference_latents"])
     assert embedding.header.reference == "jane-at-home.mp4"
     assert len(hub.commits) == 2
+
+
+def test_what_is_to_be_private_is_not_put_into_a_public_repository(hub, fitted, capsys):
+    hub.repositories[NAME] = {}
+    assert main(["push", str(fitted), NAME, "--private", "true"]) == 2
+    said = capsys.readouterr().err
+    assert f"private: {NAME} is there already, and public" in said
+    assert hub.repositories[NAME] == {}
+    hub.visibility[NAME] = "private"
+    assert main(["push", str(fitted), NAME, "--private", "true"]) == 0
+    assert "motion.safetensors" in hub.repositories[NAME]
 
 
 def test_what_was_fetched_is_kept_and_needs_no_network(hub, fitted, monkeypatch):
@@ -243,6 +264,8 @@ def test_a_published_folder(fitted, tmp_path):
     assert "![Videos with this motion](motion.png)" in card.text
     assert "no licence" in card.text
     # What a folder holds already is not lost, a fit's own embedding least of all.
+    relative = replace(header, backbone="./models/mine")
+    assert published(MotionEmbedding(relative, embedding.tensors)).header.backbone == "mine"
     with pytest.raises(DitflowError, match=r"holds a motion.safetensors already"):
         embedding.save_pretrained(folder)
 

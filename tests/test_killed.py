@@ -19,6 +19,7 @@ import torch
 from ditflow import MotionEmbedding
 from ditflow.cli import main
 from ditflow.reading import read_video
+from tests.page.parsing import Page
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["ditflow.motion_cli", "decord", "tensorboard"])
@@ -138,5 +139,6 @@ def test_stopped_by_a_signal_it_says_how_to_go_on(flush, command, undisturbed, t
     assert "Traceback" not in said
     assert f"--resume {folder}" in said
     assert "of 3 guided steps" in said
+    assert "guided steps" in Page(folder / "index.html").text
     assert 0 < MotionEmbedding.load(folder / "motion.safetensors").header.guided_steps < 3
     goes_on(command, undisturbed[0], folder)

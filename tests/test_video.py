@@ -42,6 +42,15 @@ def test_round_trip(frames, tmp_path, suffix):
     assert np.abs(red - np.linspace(0, 1, 11)).max() < 0.08
 
 
+@pytest.mark.parametrize("width", [8, 16, 24, 32, 40, 48, 96, 100])
+def test_widths_whose_rows_are_padded(width, tmp_path):
+    ramp = torch.linspace(0, 1, width).expand(3, 3, 16, width)
+    write_video(ramp, tmp_path / "video.mp4")
+    read = read_video(tmp_path / "video.mp4")
+    assert read.shape == (3, 16, width, 3)
+    assert np.abs(read / 255 - ramp.permute(0, 2, 3, 1).numpy()).mean() < 0.02
+
+
 def test_folder_of_frames(frames, tmp_path):
     for t, frame in enumerate((frames * 255).byte().permute(0, 2, 3, 1).numpy()):
         iio.imwrite(tmp_path / f"{t:03d}.png", frame)

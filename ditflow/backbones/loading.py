@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -12,6 +13,7 @@ from ditflow.backbones.attention_kernels import check_kernel
 from ditflow.backbones.cogvideox import CogVideoXBackbone
 from ditflow.embedded import embedded_backbones, source_of
 from ditflow.errors import DitflowError, reason_of
+from ditflow.hub import is_hub_name
 
 Dtype = Literal["float32", "bfloat16", "float16"]
 Offload = Literal["none", "model", "group"]
@@ -57,6 +59,8 @@ def load_backbone(
     Raises:
         DitflowError: a backbone that cannot be had, or options that do not go together.
     """
+    if is_hub_name(name) and Path(name).is_dir() and source_of(name) == name:
+        name = f"./{name}"  # what is kept of it must never be taken for a name of the hub
     given = dict(locals())
     try:
         target = torch.device(_default_device() if device == "auto" else device)

@@ -15,10 +15,11 @@ from lightning.fabric.plugins.environments import (
 from tqdm import tqdm
 
 from ditflow.benchmark.events import write_events
-from ditflow.benchmark.jobs import read_results, share
+from ditflow.benchmark.jobs import Job, read_results, share
 from ditflow.benchmark.manifest import Manifest
 from ditflow.benchmark.montage import write_montages
-from ditflow.benchmark.processes import run_processes
+from ditflow.benchmark.processes import end_with_parent, run_processes, workers
+from ditflow.benchmark.ranks import Ranks
 from ditflow.benchmark.runner import Runner
 from ditflow.benchmark.tables import write_tables
 from ditflow.claim import claim
@@ -51,19 +52,62 @@ def benchmark(args: Sequence[str]) -> int:
     name = Path(configs[-1]).stem if configs else "benchmark"
     # How many shared the work is left out: the same command makes the same.
     typed = ["benchmark", *_without(_without(args, "--processes"), "--share")]
-    if parsed.processes == 1:
-        return run(manifest, parsed.output, name, typed, _share(parsed.share))
-    if parsed.processes < 1 or parsed.share is not None:
+    several = parsed.processes != 1
+    if several and (parsed.processes < 1 or parsed.share is not None):
         raise DitflowError(f"processes={parsed.processes} must be at least 1, and without --share.")
+    torchrun = TorchElasticEnvironment.detect() and parsed.share is None
+    if torchrun and TorchElasticEnvironment().world_size() > 1:
+        if several:
+            raise DitflowError(
+                f"processes={parsed.processes} cannot be had under torchrun, which has started "
+                "several already; leave it out."
+            )
+        return _run_rank(Ranks.of_torchrun(), manifest, parsed.output, name, typed)
+    if not several:
+        end_with_parent()
+        return run(manifest, parsed.output, name, typed, _share(parsed.share))
     jobs = manifest.jobs(parsed.output)  # anything wrong is found once
     with claim(parsed.output):
+        record_command(parsed.output, typed)
         statuses = run_processes(_without(args, "--processes"), parsed.processes)
         report(parsed.output, name)
-    scorer = _scorer(manifest)
-    missing = sum(not job.is_finished(parsed.output, scorer.names()) for job in jobs)
+    missing = _count_missing(manifest, jobs, parsed.output)
+    return 1 if missing or any(statuses) else 0
+
+
+def _run_rank(
+    ranks: Ranks, manifest: Manifest, folder: Path, name: str, typed: Sequence[str]
+) -> int:
+    """Run the share of one of torchrun's ranks.
+
+    A process of its own does the work: if that is killed, for want of memory or by a fault of a
+    library, this rank lives on, and with it the others, which torchrun would stop. For the same
+    reason no rank leaves, whatever has failed, before all have done their work.
+    """
+    jobs = manifest.jobs(folder)
+    with claim(folder) if ranks.rank == 0 else nullcontext():
+        ranks.meet("claimed")
+        share = ranks.rank, ranks.size, ranks.local_rank
+        with workers(typed[1:], [share]) as (worker,):
+            status = worker.wait()
+        if status:
+            log.error("The process of rank %d ended with status %d.", ranks.rank, status)
+        failed = ranks.meet("finished", int(status != 0))
+        if ranks.rank == 0:
+            record_command(folder, typed)
+            report(folder, name)
+            failed += _count_missing(manifest, jobs, folder)
+    failed = ranks.meet("reported", failed)
+    return 1 if failed else 0
+
+
+def _count_missing(manifest: Manifest, jobs: Sequence[Job], folder: Path) -> int:
+    """How many jobs have no results yet, which is said."""
+    measured = _scorer(manifest).names()
+    missing = sum(not job.is_finished(folder, measured) for job in jobs)
     if missing:
         print(f"{missing} of {len(jobs)} jobs have no result; run the same command again for them.")
-    return 1 if missing or any(statuses) else 0
+    return missing
 
 
 def benchmark_parser() -> CommandParser:

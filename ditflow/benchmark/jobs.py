@@ -6,18 +6,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ditflow.benchmark.references import Reference
-from ditflow.files import write_text
+from ditflow.benchmark.references import CATEGORIES, Reference, unfit_names
+from ditflow.files import write_text, written
 from ditflow.hashing import hash_of
 from ditflow.settings import Settings
 
-DESCRIBED = frozenset(
-    {
-        *("key", "order", "file", "backbone", "method", "video"),
-        *("fitted", "category", "prompt", "reused", "seed"),
-    }
-)
-"""What every result says of itself, beside its scores or its error."""
+DESCRIBED = {
+    **dict.fromkeys(("key", "file", "backbone", "method", "video"), str),
+    **dict.fromkeys(("fitted", "category", "prompt"), str),
+    **dict.fromkeys(("tracker", "clip"), str),
+    **dict.fromkeys(("order", "seed", "grid"), int),
+    "reused": bool,
+}
+"""What every result says of itself, beside its scores or its error, and of which type."""
+
+COST = {"seconds": "seconds", "peak_mib": "peak MiB"}
+"""What a result has cost, if it is known, and its titles in tables."""
 
 
 @dataclass(frozen=True, eq=False)  # settings cannot be hashed
@@ -80,10 +84,14 @@ class Result:
 
     def key(self, measured: dict[str, Any]) -> str:
         """Hash of all that the result depends on; a result of another key is made again."""
-        reference = self.job.reference
+        reference = vars(self.job.reference)
+        described = reference | {"video": reference["video"].name}
+        mask = described.pop("mask")
+        if mask is not None:  # without one, keys are those of before there were any
+            described["mask"] = mask.name
         contents = [
             self.job.settings.source,
-            {**vars(reference), "video": reference.video.name},
+            described,
             [self.job.category, self.category, self.job.seed],
             measured,
         ]
@@ -91,9 +99,17 @@ class Result:
 
 
 def read_results(folder: Path) -> list[dict[str, Any]]:
-    """All results of a benchmark's folder, failed ones included."""
-    found = [_read(path) for path in sorted(folder.glob("results/**/*.json"))]
-    return [result for result in found if result is not None]
+    """All results of a benchmark's folder, failed ones included.
+
+    A folder may be a stranger's: what no benchmark writes, such as a name that leads out of the
+    folder, is left out.
+    """
+    found = [(path, _read(path)) for path in written(folder, "results/**/*.json")]
+    return [
+        result
+        for path, result in found
+        if result is not None and path == (folder / result["file"]).with_suffix(".json")
+    ]
 
 
 def is_finished(path: Path, key: str) -> bool:
@@ -127,7 +143,26 @@ def _read(path: Path) -> dict[str, Any] | None:
     """A result; None for what is missing or was not written by a benchmark."""
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
-    whole = isinstance(result, dict) and result.keys() >= DESCRIBED
-    return result if whole and ("scores" in result or "error" in result) else None
+    return result if isinstance(result, dict) and _is_whole(result) else None
+
+
+def _is_whole(result: dict[str, Any]) -> bool:
+    """Whether it has what a benchmark writes, of the types that it writes."""
+    described = all(type(result.get(name)) is kind for name, kind in DESCRIBED.items())
+    if not described or result["category"] not in CATEGORIES:
+        return False
+    if unfit_names("", [result["backbone"], result["video"]]):  # files are named by them
+        return False
+    if "error" in result:
+        return isinstance(result["error"], str)
+    scores, costs = result.get("scores"), [result.get(name) for name in COST]
+    if not isinstance(scores, dict) or not all(map(_is_number, scores.values())):
+        return False
+    return all(cost is None or _is_number(cost) for cost in costs)
+
+
+def _is_number(value: Any) -> bool:
+    """A float, or a whole number that is one too."""
+    return type(value) is float or (type(value) is int and abs(value) < 2**53)

@@ -1,7 +1,7 @@
 """A benchmark manifest, checked in full before any work."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,11 @@ class Manifest:
             DitflowError: anything that is wrong, all of it listed; or an output folder that
                 cannot be written to.
         """
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        # Which a parser lets pass for anything.
+        empty = [name for name, v in values.items() if v is None or (type(v) is list and None in v)]
+        if empty:
+            raise DitflowError(f"the manifest cannot be run: {', '.join(empty)} must not be null.")
         problems = list(self.references.problems())
         problems += [
             f"categories: {name!r} is unknown, use {', '.join(CATEGORIES)}"
@@ -93,10 +98,23 @@ class Manifest:
         for backbone, below in self.backbones.items():
             for method, above in self.methods.items():
                 try:
-                    settings[backbone, method] = read_settings(*_listed(below), *_listed(above))
+                    made = read_settings(*_listed(below), *_listed(above))
+                    self._check_masks(made)
+                    settings[backbone, method] = made
                 except DitflowError as error:
                     problems.append(f"{backbone} with {method}: {error}")
         return settings
+
+    def _check_masks(self, settings: Settings) -> None:
+        """Refuse one mask for all references, and masks that a method does not heed."""
+        if settings.data["mask"] is not None:
+            raise DitflowError(
+                f"data.mask={settings.data['mask']} would be the mask of every reference; give "
+                "each its own, `mask` beside `video` in the list of ditflow.benchmark.VideoList"
+            )
+        objective = settings.model["objective"]
+        if objective is not None and self.references.masked():
+            objective.check_mask(True)
 
 
 def _listed(presets: Presets | str) -> Sequence[Any]:

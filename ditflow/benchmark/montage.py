@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from ditflow.files import whole
 from ditflow.pictures import labelled_sheet
 from ditflow.reading import FrameRange, read_video
 from ditflow.video import as_tensor
@@ -41,8 +42,8 @@ def write_montages(records: Sequence[dict[str, Any]], folder: Path, videos: int 
             if path.exists():
                 rows[name] = _frames(path)
         target = folder / "montage" / f"{backbone}-{category}-{video}.png"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        labelled_sheet(list(rows.values()), list(rows)).save(target)
+        with whole(target) as partial:  # another process may be reading it
+            labelled_sheet(list(rows.values()), list(rows)).save(partial)
         written.append(target)
     return written
 

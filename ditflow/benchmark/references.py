@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -21,6 +21,7 @@ class Reference:
         name: unique in a benchmark; results are filed under it.
         video: file or folder of frames.
         caption, subject, scene: prompts, see `CATEGORIES`.
+        mask: image, video or folder of what alone is to guide; None for all of the video.
         start_frame, num_frames, stride: what is taken of the video.
         seed: the manifest's seeds are added to it. With a seed of its own, each video starts from
             other noise; with one noise for all, a method's mean hangs on what that one draws.
@@ -31,6 +32,7 @@ class Reference:
     caption: str
     subject: str
     scene: str
+    mask: Path | None = None
     start_frame: int = 0
     num_frames: int | None = None
     stride: int = 1
@@ -47,6 +49,10 @@ class References(ABC):
     def problems(self) -> list[str]:
         """What is missing or wrong, found without any work."""
 
+    def masked(self) -> bool:
+        """Whether any of them has a mask."""
+        return False
+
     @abstractmethod
     def videos(self, folder: Path) -> list[Reference]:
         """The references; those that have to be made are made in `folder`."""
@@ -60,7 +66,7 @@ class VideoList(References):
     """References listed in the manifest.
 
     Args:
-        videos: the references; relative paths start at `root`.
+        videos: the references; relative paths, of masks too, start at `root`.
         root: folder of the videos, such as a local DAVIS's `JPEGImages/480p`.
     """
 
@@ -68,10 +74,20 @@ class VideoList(References):
         self.listed, self.root = videos, root
 
     def problems(self) -> list[str]:
+        empty = [
+            f"references: number {number} has {name}: null"
+            for number, reference in enumerate(self.listed, 1)
+            for name, value in vars(reference).items()
+            if value is None and name not in ("mask", "num_frames")
+        ]
+        if empty:
+            return empty
+        files = [(r.name, r.video) for r in self.listed]
+        files += [(r.name, r.mask) for r in self.listed if r.mask is not None]
         found = [
-            f"{reference.name}: {self.root / reference.video} does not exist"
-            for reference in self.listed
-            if not (self.root / reference.video).exists()
+            f"{name}: {self.root / path} does not exist"
+            for name, path in files
+            if not _exists(self.root / path)
         ]
         names = [reference.name for reference in self.listed]
         found += unfit_names("references", names)
@@ -86,11 +102,25 @@ class VideoList(References):
             found.append("videos: none listed")
         return found
 
+    def masked(self) -> bool:
+        return any(reference.mask is not None for reference in self.listed)
+
     def videos(self, folder: Path) -> list[Reference]:
         return [
-            Reference(**vars(reference) | {"video": self.root / reference.video})
+            replace(
+                reference,
+                video=self.root / reference.video,
+                mask=None if reference.mask is None else self.root / reference.mask,
+            )
             for reference in self.listed
         ]
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # such as of a name too long for one
+        return False
 
 
 def unfit_names(kind: str, names: Iterable[str]) -> list[str]:

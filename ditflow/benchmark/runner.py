@@ -5,6 +5,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ from ditflow.backbones.loading import load_backbone
 from ditflow.benchmark.jobs import Job, Result, is_finished, twin, write_result
 from ditflow.benchmark.references import References
 from ditflow.callbacks import EmbeddingCheckpoint, KVInjection
+from ditflow.claim import remove_results
 from ditflow.data import MotionDataModule
-from ditflow.files import whole
+from ditflow.files import is_full_disk, whole
 from ditflow.memory import peak_memory
 from ditflow.module import MotionTransfer
 from ditflow.quiet import quiet_trainer
@@ -51,6 +53,8 @@ class Runner:
                 for result, video, data, made in self._make(job, missing):
                     self._file(result, video, data, made, keys[result])
         except Exception as error:  # whatever it was: it is filed, and the other jobs go on
+            if is_full_disk(error):
+                raise  # they would do their work for nothing
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
             for result in missing:
                 path = result.path(self.folder)
@@ -82,6 +86,7 @@ class Runner:
             **job.settings.data
             | {
                 "video": reference.video,
+                "mask": reference.mask,
                 "prompts": [reference.prompt(job.category)],
                 "start_frame": reference.start_frame,
                 "num_frames": reference.num_frames or job.settings.data["num_frames"],
@@ -132,7 +137,8 @@ class Runner:
             video, data.frames, result.prompt, reference_name=result.job.reference.name
         ) | self.references.extra(video, data.frames, result.prompt)
         path = result.path(self.folder)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        # What killed processes left of this one, which no other process makes.
+        remove_results(path.parent, [f".{escape(path.stem)}.*.partial*"])
         write_video(video, path.with_suffix(".mp4"), data.fps)
         shown = self.folder / "references" / f"{result.job.reference.name}.mp4"
         if not shown.exists():  # a drawn reference is there already, and is what was read

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ditflow.benchmark.bootstrap import Interval, interval
+from ditflow.benchmark.jobs import COST
 from ditflow.benchmark.references import CATEGORIES
 from ditflow.files import write_text
 from ditflow.scoring import HEADINGS
@@ -18,7 +19,6 @@ MORE = {
     "share": "share of the motion",
     "attributes": "attributes right",
 }
-COST = {"seconds": "seconds", "peak_mib": "peak MiB"}
 
 
 class Table(NamedTuple):

@@ -9,6 +9,7 @@ from lightning import Callback, Trainer
 
 import ditflow
 from ditflow.compatibility import scheduler_fingerprint
+from ditflow.data import name_and_hash
 from ditflow.embedding import MotionEmbedding
 from ditflow.embedding_header import LOADER, EmbeddingHeader
 from ditflow.guided_sampling import injection_arguments
@@ -66,7 +67,8 @@ def build_embedding(trainer: Trainer, module: MotionTransfer) -> MotionEmbedding
     """The embedding of the guided steps finished so far."""
     data, backbone, sampler = trainer.datamodule, module.backbone, module.samplers[0]
     num_frames, _, height, width = data.frames.shape
-    reference, digest = data.reference_name()
+    reference, digest = name_and_hash(data.video)
+    mask, mask_digest = ("", "") if data.mask is None else name_and_hash(data.mask)
     header = EmbeddingHeader(
         ditflow_version=ditflow.__version__,
         family=backbone.family,
@@ -91,6 +93,10 @@ def build_embedding(trainer: Trainer, module: MotionTransfer) -> MotionEmbedding
         model=arguments_of(module),
         injection=injection_arguments(module.injection),
         scheduler_fingerprint=scheduler_fingerprint(backbone.scheduler),
+        masked=data.mask is not None,
+        mask=mask,
+        mask_sha256=mask_digest,
+        confidence=getattr(module.objective, "confidence", False) is True,
     )
     tensors: dict[str, torch.Tensor] = {}
     if module.target == "latents":

@@ -1,9 +1,11 @@
-"""Say how to go on with a run that was stopped."""
+"""Say how to go on with a run that was stopped, and show what there is of it."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
 
 from ditflow.errors import DitflowError
 
@@ -11,10 +13,16 @@ log = logging.getLogger(__name__)
 
 
 class StopNotice(Callback):
-    """Says how to go on with a fit or predict that something stopped.
+    """Says how to go on with a fit or predict that something stopped, and writes its page.
 
     An error in what was given is not such: the same would meet it again.
+
+    Args:
+        write_page: of an output folder.
     """
+
+    def __init__(self, write_page: Callable[[Path], None]):
+        self.write_page = write_page
 
     def on_exception(
         self, trainer: Trainer, module: LightningModule, exception: BaseException
@@ -26,3 +34,6 @@ class StopNotice(Callback):
             log.warning("Stopped; the same command makes what is missing in %s.", root)
         else:
             log.warning("Stopped; go on with the same command and --resume %s.", root)
+        if isinstance(trainer.logger, TensorBoardLogger):
+            trainer.logger.experiment.flush()  # the page shows what has happened so far
+        self.write_page(root)

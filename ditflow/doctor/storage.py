@@ -1,11 +1,12 @@
 """Folders: the hub's cache with the presets' models, and ditflow's own."""
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from huggingface_hub import constants, scan_cache_dir
+from huggingface_hub import CachedRepoInfo, constants, scan_cache_dir
 from huggingface_hub.errors import CacheNotFound
 
 from ditflow.cache import cache_folder
@@ -19,6 +20,8 @@ from ditflow.trust import known_backbones
 OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 ROOM = 25 * GIB
 """That the largest preset's model takes, about."""
+INDEX = "model_index.json"
+"""Of a pipeline: which parts it has."""
 
 
 def look_at_storage() -> Iterator[Finding]:
@@ -38,29 +41,44 @@ def look_at_hub(folder: Path) -> Iterator[Finding]:
         yield Finding("hub", f"offline: {', '.join(offline)} is set; only what is kept is used")
     kept = _kept(folder)
     for name in sorted(known_backbones() - set(embedded_backbones())):
-        if name in kept:
-            yield Finding(name, f"kept, {kept[name] / GIB:.1f} GiB")
+        missing = _missing(kept[name]) if name in kept else ""
+        if name in kept and not missing:
+            yield Finding(name, f"kept, {kept[name].size_on_disk / GIB:.1f} GiB")
             continue
         unset = f"unset {' and '.join(offline)}, then " if constants.HF_HUB_OFFLINE else ""
         remedy = f"{unset}hf download {name}; a first fit would fetch it too"
-        yield Finding(name, "not in the hub cache", remedy)
+        said = f"its download broke off: {missing}" if missing else "not in the hub cache"
+        yield Finding(name, said, remedy)
 
 
-def _kept(folder: Path) -> dict[str, int]:
-    """Models in the hub's cache, and their bytes; what was broken off has no index yet."""
+def _kept(folder: Path) -> dict[str, CachedRepoInfo]:
+    """Models in the hub's cache by name, whole or not."""
     try:
-        repositories = scan_cache_dir(folder).repos
+        return {repository.repo_id: repository for repository in scan_cache_dir(folder).repos}
     except (CacheNotFound, OSError):
         return {}
-    return {
-        repository.repo_id: repository.size_on_disk
-        for repository in repositories
-        if any(
-            file.file_name == "model_index.json"
-            for revision in repository.revisions
-            for file in revision.files
-        )
-    }
+
+
+def _missing(repository: CachedRepoInfo) -> str:
+    """What is not there of a model that was begun to be fetched; empty if nothing is missing."""
+    begun = len(list(repository.repo_path.glob("blobs/*.incomplete")))
+    if begun:
+        return f"{begun} files are incomplete"
+    lacks = [_missing_files(revision.snapshot_path) for revision in repository.revisions]
+    return "" if [] in lacks else f"no {min(lacks, key=len)[0]}" if lacks else f"no {INDEX}"
+
+
+def _missing_files(snapshot: Path) -> list[str]:
+    """Files that a pipeline's index and those of weights in several parts name."""
+    try:
+        index = json.loads((snapshot / INDEX).read_text(encoding="utf-8"))
+        wanted = [name for name, value in index.items() if isinstance(value, list) and value[0]]
+        for path in snapshot.glob("*/*.index.json"):
+            parts = json.loads(path.read_text(encoding="utf-8"))["weight_map"].values()
+            wanted += sorted({f"{path.parent.name}/{part}" for part in parts})
+    except (OSError, ValueError, AttributeError, KeyError, IndexError):
+        return [INDEX]
+    return [name for name in wanted if not (snapshot / name).exists()]
 
 
 def look_at_cache() -> Finding:

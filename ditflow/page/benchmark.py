@@ -6,7 +6,7 @@ from typing import Any
 
 from ditflow.benchmark.jobs import read_results
 from ditflow.benchmark.tables import ordered, sections
-from ditflow.files import write_text
+from ditflow.files import write_text, written
 from ditflow.page.history import read_commands
 from ditflow.page.render import link, render
 from ditflow.page.run import PAGE
@@ -34,7 +34,7 @@ def write_benchmark_page(folder: Path) -> Path:
     """
     records = sorted(read_results(folder), key=lambda record: record["order"])
     failed = [record for record in records if "error" in record]
-    montages = sorted((folder / "montage").glob("*.png"))
+    montages = written(folder, "montage/*.png")
     text = render(
         "benchmark.html",
         title=_name(folder),

@@ -44,8 +44,9 @@ def read_events(folder: Path) -> Events:
         folder: with TensorBoard's files; nothing is found in one that is not there.
     """
     files = [_load(path) for path in sorted(folder.glob("events.out.tfevents.*"))]
-    # Of a fit that goes on, a loss may be there before the rest of its step.
-    with_loss = [file for file in files if {"loss", "epoch"} <= set(file.Tags()["scalars"])]
+    # A log that was damaged or cut off may have losses of no guided step, and of a fit that goes on
+    # a loss may be there before the rest of its step.
+    with_loss = [file for file in files if _losses(file).values]
     with_loss.sort(key=lambda file: file.Scalars("loss")[0].wall_time)
     flows: dict[int, bytes] = {}
     single: dict[str, bytes] = {}
@@ -71,13 +72,14 @@ def _load(path: Path) -> EventAccumulator:
 
 def _losses(file: EventAccumulator) -> Losses:
     """Losses over guided steps: Lightning logs the epoch, which is the guided step, beside them."""
+    if not {"loss", "epoch"} <= set(file.Tags()["scalars"]):
+        return Losses([], [])
     epochs = {event.step: int(event.value) for event in file.Scalars("epoch")}
-    logged = file.Scalars("loss")
-    losses = {event.step: event.value for event in logged if event.step in epochs}
+    losses = {event.step: event.value for event in file.Scalars("loss") if event.step in epochs}
     by_epoch: dict[int, list[float]] = {}
     for step, value in losses.items():
         by_epoch.setdefault(epochs[step], []).append(value)
-    longest = max((len(values) for values in by_epoch.values()), default=0)
+    longest = max(map(len, by_epoch.values()), default=0)
     steps = [
         epoch + index / longest
         for epoch, values in by_epoch.items()

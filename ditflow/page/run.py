@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ditflow.claim import LOCK
-from ditflow.embedding_header import EmbeddingHeader, read_header
+from ditflow.embedding_header import LOADER, EmbeddingHeader, read_header
 from ditflow.errors import DitflowError
-from ditflow.files import write_text
+from ditflow.files import write_text, written
 from ditflow.page.curve import loss_curve
 from ditflow.page.events import Events, read_events
 from ditflow.page.history import read_commands
@@ -62,7 +62,7 @@ def write_run_page(folder: Path) -> Path:
         prompts=len(header.prompts) if header else 1,
         **drawn(read_events(folder / "tensorboard")),
         commands=read_commands(folder),
-        reuse=None if header is None or _is_predict(config) else _reuse(folder, header),
+        reuse=None if header is None or _is_predict(config) else _reuse(folder, header, config),
         settings=[(section, list(flat(config[section]))) for section in SECTIONS],
         config=(folder / CONFIG).read_text(encoding="utf-8"),
         files=_files(folder),
@@ -150,7 +150,7 @@ def _videos(folder: Path, config: Mapping[str, Any], header: EmbeddingHeader | N
     for index, path in sorted(fitted.items()):
         if path.exists():
             found.append(Shown(path, str(prompts.get(index, path.stem)), "fitted"))
-    for path in sorted(folder.glob("*-seed*.json")):
+    for path in written(folder, "*-seed*.json"):
         record, video = _record(path), path.with_suffix(".mp4")
         if record is not None and video.exists():
             found.append(Shown(video, str(record["prompt"]), f"seed {record.get('seed')}"))
@@ -166,13 +166,19 @@ def _record(path: Path) -> dict[str, Any] | None:
     return record if isinstance(record, dict) and "prompt" in record else None
 
 
-def _reuse(folder: Path, header: EmbeddingHeader) -> str:
+def _reuse(folder: Path, header: EmbeddingHeader, config: Mapping[str, Any]) -> str:
     """The command that puts a fit's motion into other prompts."""
     command = ["ditflow", "predict", "--embedding", str(folder / EMBEDDING)]
-    try:
-        check_backbone_is_known(header)
-    except DitflowError:
-        command += ["--backbone", header.backbone]
+    backbone = config["model"].get("backbone")
+    loader = backbone.get("class_path", LOADER) if isinstance(backbone, dict) else LOADER
+    if loader != LOADER:  # code of one's own, which no embedding names
+        own = {"model": {"backbone": backbone}}
+        command += ["--config", json.dumps(own, ensure_ascii=False, default=str)]
+    else:
+        try:
+            check_backbone_is_known(header)
+        except DitflowError:
+            command += ["--backbone", header.backbone]
     command += ["--prompts", "another prompt", "--output", f"{folder}-reused"]
     return shlex.join(command)
 

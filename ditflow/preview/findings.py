@@ -38,19 +38,33 @@ def findings(motion: ReferenceMotion) -> list[str]:
     if share == 0:
         return [
             f"{motion.guided.name.capitalize()} sees nothing move in {place}, though something "
-            "does: a fit would hold the video still. Try another block by --block."
+            "does: a fit would hold the video still. Look at others by --blocks, and fit with one "
+            "of them by --block."
         ]
     return []
 
 
 def farthest(motion: ReferenceMotion) -> float:
-    """How far, in pixels, the farthest tracks get from where they start; of a mask, those in it."""
+    """How far, in pixels, the farthest tracks get from where they start; of a mask, those in it.
+
+    Tracks start in the first frame in which the mask has something, and if that is the last one
+    they are followed back from it.
+    """
     frames, mask = motion.reference
+    if mask is not None:
+        first = int((mask > 0.5).flatten(1).any(1).float().argmax())
+        if first == len(frames) - 1:
+            frames, mask = frames.flip(0), mask.flip(0)
+        else:
+            frames, mask = frames[first:], mask[first:]
     tracks = LucasKanade().track(frames, 48)
     reach = (tracks.points - tracks.points[:, :1]).norm(dim=-1).amax(1)
-    if mask is not None and mask[0].any():
+    if mask is not None:
         columns, rows = tracks.points[:, 0].round().long().unbind(-1)
         height, width = mask.shape[1:]
         inside = mask[0, rows.clamp(0, height - 1), columns.clamp(0, width - 1)] > 0.5
-        reach = reach[inside] if inside.any() else reach
+        if not inside.any():  # an object smaller than what is between two tracks: the nearest one
+            middle = mask[0].nonzero().float().mean(0).flip(0)
+            inside = (tracks.points[:, 0] - middle).norm(dim=-1).topk(1, largest=False).indices
+        reach = reach[inside]
     return torch.quantile(reach, 1 - FARTHEST).item()

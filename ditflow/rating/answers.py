@@ -72,8 +72,8 @@ def _read(path: Path, study: Study) -> Answers:
             value = given.get(statement) if isinstance(given, dict) else None
             if not _is_level(value):
                 raise DitflowError(
-                    f"answers={path}: {statement} of trial {name} is {value!r}; it must be a whole "
-                    f"number, 1 to {len(LEVELS)}."
+                    f"answers={path}: {statement} of trial {name} is {shortened(value)}; it must "
+                    f"be a whole number, 1 to {len(LEVELS)}."
                 )
     return Answers(rater, values)
 

@@ -1,9 +1,13 @@
 """Loading options: what works gives the same results, what cannot is refused with the reason."""
 
+import shutil
+
 import pytest
 import torch
 
 from ditflow import DitflowError, load_backbone
+from ditflow.embedded import EMBEDDED
+from ditflow.hub import is_hub_name
 
 
 @pytest.fixture(scope="module")
@@ -131,3 +135,13 @@ def test_what_cannot_work_is_refused(options, message):
 def test_an_unknown_backbone_names_the_embedded_ones(tmp_path):
     with pytest.raises(DitflowError, match=r"\(sprites-rope, sprites-sincos\)"):
         load_backbone(str(tmp_path / "missing"))
+
+
+def test_a_folder_here_is_never_taken_for_a_name_of_the_hub(tmp_path, monkeypatch):
+    """In what is kept of it, such as an embedding that is published from elsewhere."""
+    shutil.copytree(EMBEDDED / "sprites-rope", tmp_path / "models" / "mine")
+    monkeypatch.chdir(tmp_path)
+    backbone = load_backbone("models/mine")
+    for name in (backbone.name, backbone.options["name"]):
+        assert name == "./models/mine"
+        assert not is_hub_name(name)

@@ -8,6 +8,7 @@ import decord
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from ditflow import DitflowError
@@ -15,8 +16,10 @@ from ditflow.benchmark import Manifest, Reference, VideoList
 from ditflow.benchmark.bootstrap import interval
 from ditflow.benchmark.jobs import read_results, share
 from ditflow.benchmark.references import CATEGORIES
+from ditflow.benchmark.runner import Runner
 from ditflow.benchmark.tables import comma_separated, markdown
 from ditflow.cli import main
+from ditflow.scoring import Scorer
 from ditflow.settings import read_settings, stack
 from ditflow.shipped import shipped
 from ditflow.sprites.references import SpritesReferences, clip_and_prompts
@@ -143,6 +146,49 @@ def test_wrong_options_are_one_line(tmp_path, capsys, options, message):
     assert re.search(message, lines[0])
 
 
+def test_each_reference_has_a_mask_of_its_own(tmp_path, capsys):
+    given = {"video": "v.mp4", "caption": "a", "subject": "b", "scene": "c"}
+    for name in ("v.mp4", "one.png", "two.png"):
+        (tmp_path / name).touch()
+    videos = [{"name": name, **given, "mask": f"{name}.png"} for name in ("one", "two")]
+    listed = {
+        "class_path": "ditflow.benchmark.VideoList",
+        "init_args": {"root": str(tmp_path), "videos": [*videos, {"name": "three", **given}]},
+    }
+    references = VideoList(
+        [Reference(**video) for video in listed["init_args"]["videos"]], tmp_path
+    )
+    jobs = Manifest(references, {"b": ["sprites-rope"]}, {"plain": ["backbone"]}).jobs(tmp_path)
+    masks = {job.reference.name: job.reference.mask for job in jobs}
+    assert masks == {"one": tmp_path / "one.png", "two": tmp_path / "two.png", "three": None}
+    keys = {result.key({}) for job in jobs for result in job.results()}
+    assert len(keys) == len(jobs)
+
+    (tmp_path / "two.png").unlink()
+    one_for_all = ["ditflow-latents", {"data": {"mask": "mask.png"}}]
+    methods = {"ours": one_for_all, "theirs": ["smm"]}
+    assert run(tmp_path, manifest(references=listed, methods=methods)) == 2
+    said = capsys.readouterr().err
+    assert "two.png does not exist" in said
+    assert "rope with ours: data.mask=mask.png would be the mask of every reference" in said
+    assert "rope with theirs: mask: SpatialMarginalMean compares whole frames" in said
+
+
+def test_a_mask_of_a_reference_guides_its_jobs(tmp_path, reference_video):
+    Image.new("L", (64, 64), 255).save(tmp_path / "white.png")
+    Image.new("L", (64, 64), 0).save(tmp_path / "black.png")
+    videos = [
+        Reference(name, reference_video, "a", "b", "c", mask=tmp_path / f"{name}.png")
+        for name in ("white", "black")
+    ]
+    quick = QUICK | {"data": {"num_frames": 9}}
+    made = Manifest(VideoList(videos), {"b": ["sprites-rope", quick]}, {"m": ["ditflow-latents"]})
+    white, _, _, black, *_ = made.jobs(tmp_path / "out")
+    runner = Runner(tmp_path / "out", made.references, Scorer(grid=8))
+    assert runner.run(white) is None
+    assert "black.png leaves nothing of the reference" in runner.run(black)
+
+
 def test_a_benchmark_resumes_and_renews_what_changed(tmp_path, capsys):
     one = {"references": {**manifest()["references"], "init_args": {"count": 1}}}
     assert run(tmp_path, manifest(reuse=True, **one)) == 0
@@ -218,10 +264,6 @@ def test_a_job_that_fails_is_filed_and_the_rest_go_on(tmp_path, capsys):
     assert json.loads(next((tmp_path / "out").glob("results/*/broken/**/*.json")).read_text())
 
 
-TORCHRUN = {
-    **{"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "GROUP_RANK": "0"},
-    **{"TORCHELASTIC_RUN_ID": "x", "LOCAL_WORLD_SIZE": "2"},
-}
 SLURM = {
     **{"SLURM_NTASKS": "2", "SLURM_PROCID": "1", "SLURM_LOCALID": "1", "SLURM_NODEID": "0"},
     **{"SLURM_NTASKS_PER_NODE": "2", "SLURM_NNODES": "1", "SLURM_JOB_NAME": "bench"},
@@ -229,10 +271,9 @@ SLURM = {
 }
 
 
-@pytest.mark.parametrize("environment", [TORCHRUN, SLURM], ids=["torchrun", "slurm"])
-def test_ranks_share_the_jobs(environment, tmp_path, monkeypatch):
+def test_slurms_tasks_share_the_jobs(tmp_path, monkeypatch):
     content = manifest(categories=["caption"], methods={"plain": manifest()["methods"]["plain"]})
-    for name, value in environment.items():
+    for name, value in SLURM.items():
         monkeypatch.setenv(name, value)
     assert run(tmp_path, content) == 0
     assert [r["video"] for r in read_results(tmp_path / "out")] == ["clip-600002"]

@@ -4,47 +4,205 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 
 import psutil
 import pytest
 import yaml
+from torch.distributed import HashStore
 
 from ditflow.benchmark.jobs import read_results
+from ditflow.benchmark.ranks import Ranks
 from ditflow.cli import main
 from tests.benchmark.test_benchmark import manifest
 
+REPOSITORY = Path(__file__).parents[2]
+TINY = {
+    "data": {"num_frames": 9},
+    "model": {"num_inference_steps": 2, "guided_share": 0.5, "optimization_steps": 1},
+}
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node"]
+DITFLOW = ["-m", "ditflow.cli"]
 
-def command(folder: Path, *options: str) -> list[str]:
-    path = folder / "small.yaml"
-    path.write_text(yaml.safe_dump(manifest(categories=["caption"])))
+
+def command(folder: Path, *options: str, **changes) -> list[str]:
+    """Two methods on four references, of which each takes a second."""
+    path, small = folder / "small.yaml", manifest(categories=["caption"], grid=8)
+    small["references"]["init_args"]["count"] = 4
+    small["backbones"] = {"rope": ["sprites-rope", TINY]}
+    path.write_text(yaml.safe_dump(small | changes))
     return ["benchmark", "--config", str(path), *options]
 
 
-def scores(folder: Path) -> dict[str, dict[str, float]]:
-    return {result["file"]: result["scores"] for result in read_results(folder)}
+def launched(folder: Path, out: Path, how: str, **changes) -> list[str]:
+    """The command line of `processes 4`, `torchrun 2`, ..."""
+    launcher, count, *more = how.split()
+    given = command(folder, "--output", str(out), **changes)
+    if launcher == "torchrun":
+        return [*TORCHRUN, count, *more, *DITFLOW, *given]
+    return [sys.executable, *DITFLOW, *given, "--processes", count]
+
+
+def made(folder: Path) -> dict[str, tuple[dict[str, float], bytes]]:
+    """Scores and video of each result."""
+    found = read_results(folder)
+    return {r["file"]: (r["scores"], (folder / r["file"]).read_bytes()) for r in found}
+
+
+def workers(launcher: subprocess.Popen) -> dict[str, psutil.Process]:
+    """The processes that do the work, by their share."""
+    found = {}
+    for process in psutil.Process(launcher.pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            line = process.cmdline()
+            if "--share" in line:
+                found[line[-1]] = process
+    return found
+
+
+def wait_for(launcher: subprocess.Popen, condition) -> None:
+    """Until it holds, which it must before the launcher ends."""
+    while not condition():
+        with suppress(subprocess.TimeoutExpired):
+            pytest.fail(f"it has ended with {launcher.wait(0.1)}")
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory) -> dict:
+    """What a single process makes."""
+    folder = tmp_path_factory.mktemp("alone")
+    assert main(command(folder, "--output", str(folder / "out"))) == 0
+    found = made(folder / "out")
+    assert len(found) == 8
+    return found
+
+
+def finish(folder: Path, out: Path, how: str, alone: dict) -> None:
+    """A rerun completes what is left, and makes what a single process makes."""
+    kept = {path: path.stat().st_mtime_ns for path in out.glob("results/**/*.json")}
+    with (folder / "log").open("w") as log:
+        assert subprocess.run(launched(folder, out, how), stdout=log, stderr=log).returncode == 0
+    assert made(out) == alone
+    assert kept == {path: path.stat().st_mtime_ns for path in kept}  # none was made again
+    assert not list(out.rglob("*.partial*"))
 
 
 @pytest.mark.slow
-def test_a_killed_process_takes_no_other_with_it(tmp_path):
-    alone, out = tmp_path / "alone", tmp_path / "out"
-    assert main(command(tmp_path, "--output", str(alone))) == 0
-    assert len(scores(alone)) == 4
-    shared = command(tmp_path, "--output", str(out), "--processes", "2")
-    parent = subprocess.Popen([sys.executable, "-m", "ditflow.cli", *shared])
-    children: list[psutil.Process] = []
-    while len(children) < 2:
-        assert parent.poll() is None
-        children = psutil.Process(parent.pid).children()
-    (second,) = [child for child in children if "2/2" in child.cmdline()]
-    os.kill(second.pid, signal.SIGKILL)
-    assert parent.wait(300) == 1
-    kept = scores(out)
-    assert len(kept) >= 2  # all of the other process
+@pytest.mark.parametrize("how", ["processes 4", "torchrun 2", "torchrun 4"])
+def test_a_killed_process_takes_no_other_with_it(how, alone, tmp_path):
+    out, count = tmp_path / "out", int(how[-1])
+    with (tmp_path / "log").open("w") as log:
+        launcher = subprocess.Popen(launched(tmp_path, out, how), stdout=log, stderr=log)
+        wait_for(launcher, lambda: len(workers(launcher)) == count)
+        # In the midst of its work: its first result is there, and another is to come.
+        wait_for(launcher, lambda: list(out.glob("results/rope/*/clip-600002/*.json")))
+        workers(launcher)[f"2/{count}"].send_signal(signal.SIGKILL)
+        assert launcher.wait(300) == 1
+    kept = made(out)
+    others = [f for n, f in enumerate(sorted(alone, key=order_of(alone))) if n % count != 1]
+    assert set(others) <= set(kept) < set(alone)
+    assert kept == {file: alone[file] for file in kept}
     assert (out / "table.md").exists()
-    assert main(shared) == 0
-    assert scores(out) == scores(alone)
-    assert kept == {file: scores(out)[file] for file in kept}
+    assert f"{8 - len(kept)} of 8 jobs have no result" in (tmp_path / "log").read_text()
+    finish(tmp_path, out, how, alone)
+
+
+def order_of(files) -> dict[str, int]:
+    """The manifest's: methods, then references."""
+    names = sorted(files, key=lambda file: (Path(file).parts[2] == "ditflow", Path(file).parts[3]))
+    return {name: number for number, name in enumerate(names)}.__getitem__
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["processes 2", "torchrun 2"])
+def test_a_killed_parent_takes_its_workers_with_it(how, alone, tmp_path):
+    """They would go on beside those of a rerun. Of torchrun the parent is a rank."""
+    out = tmp_path / "out"
+    with (tmp_path / "log").open("w") as log:
+        launcher = subprocess.Popen(launched(tmp_path, out, how), stdout=log, stderr=log)
+        wait_for(launcher, lambda: list(out.glob("results/rope/*/clip-600002/*.json")))
+        working = list(workers(launcher).values())
+        assert len(working) == 2
+        working[1].parent().send_signal(signal.SIGKILL)
+        assert launcher.wait(300) != 0
+        _, alive = psutil.wait_procs(working, timeout=60)
+    assert not alive
+    assert made(out) == {file: alone[file] for file in made(out)}
+    finish(tmp_path, out, how, alone)
+
+
+@pytest.mark.slow
+def test_torchrun_may_begin_again_by_itself(alone, tmp_path):
+    out = tmp_path / "out"
+    given = launched(tmp_path, out, "torchrun 2 --max-restarts 1")
+    with (tmp_path / "log").open("w") as log:
+        launcher = subprocess.Popen(given, stdout=log, stderr=log)
+        wait_for(launcher, lambda: list(out.glob("results/rope/*/clip-600002/*.json")))
+        workers(launcher)["2/2"].parent().send_signal(signal.SIGKILL)  # a rank
+        assert launcher.wait(300) == 0
+    assert made(out) == alone
+
+
+@pytest.mark.slow
+def test_a_failed_job_of_one_rank_stops_no_other(tmp_path):
+    """Torchrun stops all ranks as soon as one has left with a failure."""
+    methods = {"broken": ["ditflow-latents", {"model": {"block": 77}}], "plain": ["injection"]}
+    references = manifest()["references"] | {"init_args": {"count": 1}}
+    given = launched(
+        tmp_path, tmp_path / "out", "torchrun 2", methods=methods, references=references
+    )
+    done = subprocess.run(given, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "1 of 2 jobs have no result" in done.stdout
+    results = read_results(tmp_path / "out")
+    assert {r["method"]: "error" in r for r in results} == {"broken": True, "plain": False}
+
+
+def test_ranks_leave_together():
+    store, met = HashStore(), []
+
+    def rank(number: int) -> None:
+        ranks = Ranks(store, number, 3, number)
+        met.append(ranks.meet("one", number))
+        met.append(ranks.meet("two", 1))
+
+    threads = [Thread(target=rank, args=(number,)) for number in (0, 1)]
+    for thread in threads:
+        thread.start()
+    assert met == []  # the third is not there
+    rank(2)
+    for thread in threads:
+        thread.join(60)
+    assert sorted(met) == [3, 3, 3, 3, 3, 3]
+
+
+WORKER = """
+import sys, threading
+from ditflow.benchmark.processes import end_with_parent
+from ditflow.stopping import sigterm_as_interrupt
+try:
+    with sigterm_as_interrupt():
+        end_with_parent()
+        print("ready", flush=True)
+        threading.Event().wait(60)
+except KeyboardInterrupt:
+    sys.exit(7)
+"""
+
+
+def test_a_worker_ends_with_what_started_it():
+    environment = os.environ | {"DITFLOW_ENDS_WITH_STDIN": "1"}
+    pipe = subprocess.PIPE
+    worker = subprocess.Popen(
+        [sys.executable, "-c", WORKER], stdin=pipe, stdout=pipe, env=environment, cwd=REPOSITORY
+    )
+    assert worker.stdout.readline() == b"ready\n"
+    assert worker.poll() is None
+    worker.stdin.close()  # as the system does when a process is killed
+    assert worker.wait(30) == 7
+    worker.stdout.close()
 
 
 @pytest.mark.parametrize(
@@ -65,8 +223,15 @@ def test_wrong_shares_are_one_line(options, message, tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
+def test_torchrun_starts_the_processes_itself(tmp_path, monkeypatch, capsys):
+    for name, value in {"RANK": "0", "WORLD_SIZE": "2", "TORCHELASTIC_RUN_ID": "x"}.items():
+        monkeypatch.setenv(name, value)
+    assert main(command(tmp_path, "--output", str(tmp_path / "out"), "--processes", "2")) == 2
+    assert "processes=2 cannot be had under torchrun" in capsys.readouterr().err
+
+
 def test_a_share_is_done_and_the_rest_left(tmp_path):
     out = tmp_path / "out"
-    assert main(command(tmp_path, "--output", str(out), "--share", "2/4")) == 0
+    assert main(command(tmp_path, "--output", str(out), "--share", "6/8")) == 0
     (result,) = read_results(out)
     assert (result["method"], result["video"]) == ("ditflow", "clip-600002")

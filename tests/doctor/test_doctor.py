@@ -1,5 +1,6 @@
 """`ditflow doctor`: what it finds in a good machine, and in ones with something amiss."""
 
+import json
 import shutil
 import stat
 from pathlib import Path
@@ -67,30 +68,58 @@ def test_an_encoder_that_fails_is_seen(tmp_path, monkeypatch):
     assert not found["gif"].remedy
 
 
-def keep(folder: Path, name: str, file: str) -> None:
-    """A model as far as huggingface_hub's cache has it."""
+def keep(folder: Path, name: str, *files: str) -> Path:
+    """A model as far as huggingface_hub's cache has it, of a transformer in several files."""
     commit = "0" * 40
     repository = folder / f"models--{name.replace('/', '--')}"
     snapshot = repository / "snapshots" / commit
     snapshot.mkdir(parents=True)
     (repository / "refs").mkdir()
     (repository / "refs" / "main").write_text(commit)
-    (snapshot / file).write_text("{}")
+    index = {"_class_name": "P", "transformer": ["diffusers", "T"], "image_encoder": [None, None]}
+    parts = {"weight_map": {"a": "1.safetensors", "b": "2.safetensors"}}
+    for file in files:
+        path = snapshot / file
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(parts if file.endswith(".index.json") else index))
+    (repository / "blobs").mkdir()
+    return repository / "blobs"
 
 
 def test_models_that_are_kept(tmp_path, monkeypatch):
-    keep(tmp_path, "THUDM/CogVideoX-5b", "model_index.json")
+    whole = ["model_index.json", "transformer/w.index.json", "transformer/1.safetensors"]
+    whole += ["transformer/2.safetensors"]
+    keep(tmp_path, "THUDM/CogVideoX-5b", *whole)
     keep(tmp_path, "THUDM/CogVideoX-2b", "config.json")  # broken off
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     found = {finding.name: finding for finding in storage.look_at_hub(tmp_path)}
     assert not found["THUDM/CogVideoX-5b"].remedy
     assert "hf download THUDM/CogVideoX-2b" in found["THUDM/CogVideoX-2b"].remedy
+    assert "no model_index.json" in found["THUDM/CogVideoX-2b"].said
     assert "hub" not in found
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     found = {finding.name: finding for finding in storage.look_at_hub(tmp_path / "none" / "yet")}
     assert "HF_HUB_OFFLINE is set" in found["hub"].said
     assert found["THUDM/CogVideoX-5b"].remedy.startswith("unset HF_HUB_OFFLINE, then")
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ([], "no transformer"),
+        (["transformer/w.index.json", "transformer/1.safetensors"], "no transformer/2.safetensors"),
+        (["transformer/w.safetensors"], "1 files are incomplete"),
+    ],
+)
+def test_a_model_whose_download_broke_off(files, expected, tmp_path, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    blobs = keep(tmp_path, "THUDM/CogVideoX-5b", "model_index.json", *files)
+    if "incomplete" in expected:
+        (blobs / "0123.incomplete").touch()
+    found = {finding.name: finding for finding in storage.look_at_hub(tmp_path)}
+    assert f"broke off: {expected}" in found["THUDM/CogVideoX-5b"].said
+    assert "hf download THUDM/CogVideoX-5b" in found["THUDM/CogVideoX-5b"].remedy
 
 
 def test_a_cache_that_cannot_be_written_to(tmp_path, monkeypatch):

@@ -4,17 +4,21 @@ import base64
 import functools
 import hashlib
 import json
+import shlex
 import struct
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
 import torch
 import yaml
+from safetensors.torch import save_file
 from torch.utils.tensorboard import SummaryWriter
 
 from ditflow import DitflowError
+from ditflow.backbones.cogvideox import CogVideoXBackbone
 from ditflow.cli import main
 from ditflow.page.command import write_page_if_possible
 from ditflow.page.history import read_commands, record_command
@@ -22,6 +26,7 @@ from ditflow.page.render import link, render, sources
 from ditflow.page.run import flat, write_run_page
 from ditflow.video import write_video
 from tests.page.parsing import Page
+from tests.test_embedding_header import HEADER, TENSORS
 
 HOSTILE = """</script><script>alert(1)</script> it's "quoted" & more"""
 
@@ -132,6 +137,28 @@ def test_a_predicts_page_has_every_prompt_as_text(tmp_path):
     ]
     assert not page.all("b")
     assert "Loss" not in page.text
+
+
+def test_a_backbone_of_ones_own_is_named_with_its_code(tmp_path, capsys):
+    """For an embedding names none, and a predict needs it again."""
+    folder = fit_folder(tmp_path / "fit")
+    save_file(TENSORS, folder / "motion.safetensors", {"ditflow": json.dumps(asdict(HEADER))})
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    own = "tests.page.test_run.load_own"
+    config["model"]["backbone"] = {"class_path": own, "init_args": {"name": "it's"}}
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    text = Page(write_run_page(folder)).text
+    (line,) = [line for line in text.splitlines() if "ditflow predict" in line]
+    _, *command = shlex.split(line[line.index("ditflow predict") :])
+    with pytest.raises(SystemExit):
+        main([*command, "--print_config"])
+    backbone = yaml.safe_load(capsys.readouterr().out)["model"]["backbone"]
+    assert backbone == config["model"]["backbone"]
+
+
+def load_own(name: str) -> CogVideoXBackbone:
+    """A loader of the user's own, as far as a parser looks at it."""
+    raise NotImplementedError
 
 
 def test_a_run_without_log_videos_or_commands_has_a_page(tmp_path):

@@ -44,3 +44,22 @@ def test_a_mask_is_asked_for_its_own_motion(rope):
     (said,) = found(rope, frames, mask)
     assert "Nothing moves in the mask's part of the reference" in said
     assert found(rope, frames, mask.flip(-1)) == []
+
+
+@pytest.mark.parametrize("shown", [4, 8])
+def test_a_mask_may_be_empty_in_the_first_frames(rope, shown):
+    """Of a still object that comes later, or with the last frame, beside one that moves."""
+    frames = torch.cat([MOVING[:1].expand(9, -1, -1, -1), MOVING], dim=-1)
+    mask = torch.zeros(9, 64, 128)
+    mask[shown:, :, :48] = 1
+    (said,) = found(rope, frames, mask)
+    assert "Nothing moves in the mask's part of the reference" in said
+    assert found(rope, frames, mask.flip(-1)) == []
+
+
+def test_a_mask_may_lie_between_two_tracks(rope):
+    frames = torch.cat([MOVING[:1].expand(9, -1, -1, -1), MOVING], dim=-1)
+    mask = torch.zeros(9, 64, 128)
+    mask[:, 32, 17] = 1
+    (said,) = found(rope, frames, mask)
+    assert "Nothing moves in the mask's part of the reference" in said
