@@ -1,7 +1,7 @@
 """Commands on a disk that takes no more: a line that says so, and no file that is not whole.
 
-The system's limit of a file's size stands in for a full disk; `pytest -m slow` fills a real one, a small
-tmpfs, where mounting is allowed.
+The system's limit of a file's size stands in for a full disk; `pytest -m slow` fills a real one, a
+small tmpfs, where mounting is allowed.
 """
 
 import json
