@@ -26,7 +26,7 @@ class OneLineErrors:
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         lines = [line.strip() for line in str(message).splitlines() if line.strip()]
-        raise DitflowError(" ".join(lines))
+        raise DitflowError(shortened(" ".join(lines), 2000))
 
 
 class CommandParser(OneLineErrors, ArgumentParser):

@@ -1,11 +1,15 @@
 """A benchmark's tables and montages for TensorBoard."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
+
+from ditflow.files import whole, written
 
 
 def write_events(table: str, montages: Sequence[Path], folder: Path, name: str) -> Path:
@@ -19,14 +23,22 @@ def write_events(table: str, montages: Sequence[Path], folder: Path, name: str) 
 
     Returns:
         the folder to open with TensorBoard.
+
+    Raises:
+        DitflowError: the disk is full or does not take the file.
     """
     events = folder / "tensorboard"
-    for path in events.glob("events.*"):
-        path.unlink(missing_ok=True)  # another process may be faster
-    with SummaryWriter(events) as writer:
-        writer.add_text(f"{name}/table", table)
-        for path in montages:
-            with Image.open(path) as picture:
-                pixels = np.asarray(picture.convert("RGB"))
-            writer.add_image(f"{name}/{path.stem}", pixels, dataformats="HWC")
+    with TemporaryDirectory() as folder_of_one:
+        with SummaryWriter(folder_of_one) as writer:
+            writer.add_text(f"{name}/table", table)
+            for path in montages:
+                with Image.open(path) as picture:
+                    pixels = np.asarray(picture.convert("RGB"))
+                writer.add_image(f"{name}/{path.stem}", pixels, dataformats="HWC")
+        (made,) = Path(folder_of_one).iterdir()
+        with whole(events / made.name) as partial:
+            shutil.copyfile(made, partial)
+    for path in written(events, "events.*"):
+        if path.name != made.name:
+            path.unlink(missing_ok=True)  # another process may be faster
     return events

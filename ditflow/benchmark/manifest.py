@@ -8,7 +8,7 @@ from typing import Any
 
 from ditflow.benchmark.jobs import Job
 from ditflow.benchmark.references import CATEGORIES, References, unfit_names
-from ditflow.errors import DitflowError
+from ditflow.errors import DitflowError, shortened
 from ditflow.files import make_output
 from ditflow.metrics import TrackerName
 from ditflow.settings import Settings, read_settings
@@ -57,13 +57,13 @@ class Manifest:
             raise DitflowError(f"the manifest cannot be run: {', '.join(empty)} must not be null.")
         problems = list(self.references.problems())
         problems += [
-            f"categories: {name!r} is unknown, use {', '.join(CATEGORIES)}"
+            f"categories: {shortened(name)!r} is unknown, use {', '.join(CATEGORIES)}"
             for name in self.categories
             if name not in CATEGORIES
         ]
         for name, value in (("categories", self.categories), ("seeds", self.seeds)):
             if not value or len(set(value)) != len(value):
-                problems.append(f"{name}: {value} must be one or more, each once")
+                problems.append(f"{name}: {shortened(value)} must be one or more, each once")
         if self.reuse and len(self.categories) < 2:
             problems.append("reuse: needs at least two categories")
         settings = self._settings(problems)

@@ -85,16 +85,20 @@ class VideoList(References):
         files = [(r.name, r.video) for r in self.listed]
         files += [(r.name, r.mask) for r in self.listed if r.mask is not None]
         found = [
-            f"{name}: {self.root / path} does not exist"
+            f"{shortened(name)}: {shortened(str(self.root / path), 200)} does not exist"
             for name, path in files
             if not _exists(self.root / path)
         ]
         names = [reference.name for reference in self.listed]
         found += unfit_names("references", names)
-        found += [f"{name}: listed twice" for name in sorted(set(names)) if names.count(name) > 1]
+        found += [
+            f"{shortened(name)}: listed twice"
+            for name in sorted(set(names))
+            if names.count(name) > 1
+        ]
         for reference in self.listed:
             found += [
-                f"{reference.name}: no {category} prompt"
+                f"{shortened(reference.name)}: no {category} prompt"
                 for category in CATEGORIES
                 if not reference.prompt(category).strip()
             ]
