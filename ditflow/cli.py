@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pkgutil import resolve_name
 
 from ditflow.errors import DitflowError, printable, shortened
+from ditflow.files import full_disks_in_one_place, is_full_disk
 from ditflow.stopping import sigterm_as_interrupt
 
 USAGE = """\
@@ -62,7 +63,7 @@ def main(args: Sequence[str] | None = None) -> int:
     logging.basicConfig(format="%(message)s")
     logging.getLogger("ditflow").setLevel(logging.INFO)
     try:
-        with ExitStack() as held, sigterm_as_interrupt():
+        with ExitStack() as held, sigterm_as_interrupt(), full_disks_in_one_place():
             return _run(args, held)
     except DitflowError as error:
         print(f"ditflow: error: {printable(str(error))}", file=sys.stderr)
@@ -84,7 +85,8 @@ def main(args: Sequence[str] | None = None) -> int:
         # Of a file or the machine, found where no option is known: a name too long, a disk that is
         # full or fails, what may not be read.
         where = "" if error.filename is None else f" ({shortened(error.filename, 200)})"
-        print(f"ditflow: error: {error.strerror}{where}.", file=sys.stderr)
+        remedy = "; make room on the disk, or give another output folder" * is_full_disk(error)
+        print(f"ditflow: error: {error.strerror}{where}{remedy}.", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("ditflow: stopped.", file=sys.stderr)

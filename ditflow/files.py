@@ -1,6 +1,7 @@
 """Output folders, and files written whole or not at all."""
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from errno import EDQUOT, ENOSPC
@@ -58,6 +59,23 @@ def is_full_disk(error: BaseException) -> bool:
     """Whether an error, or what caused it, is that there is no room."""
     causes = (error, error.__cause__)
     return any(isinstance(e, OSError) and e.errno in (ENOSPC, EDQUOT) for e in causes)
+
+
+@contextmanager
+def full_disks_in_one_place() -> Iterator[None]:
+    """Context in which a thread that finds the disk full prints nothing: TensorBoard's raises the
+    same in the main thread, where it is said in a line."""
+    before = threading.excepthook
+
+    def hook(failed: threading.ExceptHookArgs) -> None:
+        if failed.exc_value is None or not is_full_disk(failed.exc_value):
+            before(failed)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 def write_text(path: Path, text: str) -> None:

@@ -153,13 +153,12 @@ def fails(disk: Disk, name: str, left: int, video: Path, fitted: Path, capsys) -
     with disk.leave(left):
         status = main(given)
     said = capsys.readouterr().err
-    assert "Traceback" not in said
+    assert "Traceback" not in said  # of threads neither
     errors = [line for line in said.splitlines() if line.startswith("ditflow: error: ")]
     assert status in (0, 1, 2)
     assert len(errors) == (status == 2)
     for line in errors:
-        assert "could not be written" in line or "not writable" in line, line
-        assert str(disk.folder) in line
+        assert "make room" in line or "not writable" in line, line
     check_whole(disk.folder)
     return status != 0
 
