@@ -82,8 +82,9 @@ def browser(root):
         *("--window-size=1280,1000", f"--user-data-dir={root / 'profile'}"),
     ):
         options.add_argument(argument)
+    several = {"profile.default_content_setting_values.automatic_downloads": 1}
     options.add_experimental_option(
-        "prefs", {"download.default_directory": str(root / "downloads")}
+        "prefs", {"download.default_directory": str(root / "downloads"), **several}
     )
     options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
     driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
@@ -234,7 +235,7 @@ def test_a_bad_reference_is_refused_in_one_line(page, root):
     (root / "large.mp4").write_bytes(b"x" * 2**21)
     until(page, "#reference input[type=file]")
     upload(page, "#reference", root / "large.mp4")
-    text_of(page, "[data-testid=toast-body]", "exceeds the maximum")
+    text_of(page, "[data-testid=toast-body]", "exceed the maximum allowed size")
 
 
 def clear_reference(page) -> None:

@@ -106,7 +106,7 @@ class Player {
   }
 
   tick() {
-    if (!this.root.isConnected) return; // another took its place
+    if (!this.button.isConnected) return; // another took its place
     if (this.leader) {
       if (this.playing && this.leader.ended) {
         this.seek(0);
