@@ -6,6 +6,9 @@ from dataclasses import dataclass
 BAR = re.compile(r"([^\r\n|]+?): +\d+%\|[^|\r\n]*\| *(\d+)/(\d+)")
 """A progress bar of tqdm: its name, what is done and how much there is."""
 
+WHOLE = re.compile(r"[^\r\n]*?%\|[^|\r\n]*\|[^\[\r\n]*\[[^\]\r\n]*\]")
+"""Such a bar to its end, after which, where it was broken off, something else may follow."""
+
 GUIDED = re.compile(r"Guided step (\d+)/(\d+)")
 """The name of a fit's bar, which counts the optimisation steps of one guided step."""
 
@@ -44,6 +47,5 @@ def progress_of(output: str) -> Progress | None:
 
 def said(output: str) -> str:
     """What a command said: its lines, progress bars left out."""
-    lines = (line for part in output.split("\n") for line in part.split("\r"))
-    kept = (line.rstrip() for line in lines if line.strip() and "%|" not in line)
-    return "\n".join(kept)
+    lines = (line.rstrip() for line in re.split(r"[\r\n]", WHOLE.sub("", output)))
+    return "\n".join(line for line in lines if line)
