@@ -183,6 +183,8 @@ def _is_plain(model: Any) -> bool:
     options = backbone.get("init_args", {})
     if backbone.get("class_path", LOADER) != LOADER or not isinstance(options, dict):
         return False
+    if not isinstance(options.get("name", ""), str):
+        return False
     values = [value for name, value in model.items() if name != "backbone"]
     return all(isinstance(value, str | int | float) for value in [*values, *options.values()])
 

@@ -157,7 +157,15 @@ def _read_file(path: Path, frames: FrameRange, option: str) -> np.ndarray:
                 *(_name(option), len(even)),
             )
         chosen = [even[index] for index in frames.indices(len(even), path, _name(option))]
-        return np.stack([_frame(reader, index) for index in chosen])
+        read = [reader[index].asnumpy() for index in chosen]
+    if len({frame.shape for frame in read}) > 1:
+        # Its decoder scales what comes after such a change, on some machines to nothing.
+        height, width, _ = read[0].shape
+        raise DitflowError(
+            f"{option}={path} changes its size midway and cannot be read whole; make it one size, "
+            f"such as by ffmpeg -i {path.name} -vf scale={width}:{height} one-size.mp4."
+        )
+    return np.stack([_unpadded(frame) for frame in read])
 
 
 def _reader(path: Path):
@@ -201,10 +209,9 @@ def _evenly_timed(reader) -> list[int]:
     return (np.searchsorted(starts, times + step / 4, side="right") - 1).tolist()
 
 
-def _frame(reader, index: int) -> np.ndarray:
+def _unpadded(frame: np.ndarray) -> np.ndarray:
     """One frame [height, width, 3]; where rows are padded to a multiple of the width (of 48 and 96
     pixels, on some machines of 16 and 32), decord takes the padding for further channels."""
-    frame = reader[index].asnumpy()
     height, width, channels = frame.shape
     if channels > 3:
         rows = frame.reshape(height, width * channels)

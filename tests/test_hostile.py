@@ -49,9 +49,11 @@ def changed(content, chance: random.Random):
         if kind == 0:
             del inside[key]
         elif kind == 1 and isinstance(inside, dict):
-            inside[chance.choice(["extra", "", "class_path", "../x"])] = chance.choice(OF_TEXT)
+            inside[chance.choice(["extra", "", "class_path", "../x"])] = copy.deepcopy(
+                chance.choice(OF_TEXT)
+            )
         else:
-            inside[key] = chance.choice(OF_TEXT)
+            inside[key] = copy.deepcopy(chance.choice(OF_TEXT))
         if not changed:
             break
     return changed

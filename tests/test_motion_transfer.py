@@ -178,7 +178,7 @@ def test_several_prompts_take_the_mean_step(rope, tmp_path, reference_video):
     assert len(module.videos) == 2
     embedding = MotionEmbedding.load(tmp_path / "both" / "motion.safetensors")
     assert embedding.header.prompts == (PROMPT, OTHER)
-    assert embedding.tensors["positions"].shape == (1, 448, 3)
+    assert embedding.tensors["positions"].shape == (1, 2, 448, 3)
 
 
 def test_schedule_of_rates_and_fresh_adam(rope, tmp_path, reference_video):

@@ -165,7 +165,11 @@ def test_a_size_that_changes_midway(tmp_path):
         ffmpeg(*source, *PLAIN, "-f", "mpegts", str(tmp_path / f"{name}.ts"))
     joined = b"".join((tmp_path / f"{name}.ts").read_bytes() for name in "ab")
     (tmp_path / "joined.mp4").write_bytes(joined)
-    video = read_video(tmp_path / "joined.mp4").astype(float)
+    try:
+        video = read_video(tmp_path / "joined.mp4").astype(float)
+    except DitflowError as error:  # where the decoder does not scale: found, and said
+        assert "changes its size midway" in str(error)  # noqa: PT017
+        return
     assert video.shape == (24, 64, 96, 3)
     assert np.abs(video[12:] - video[:12]).mean() < 25  # the same pictures, scaled
 
