@@ -244,6 +244,7 @@ def clear_reference(page) -> None:
     until(page, "#reference input[type=file]")
 
 
+@pytest.mark.slow
 def test_a_running_fit_shows_its_loss_and_is_cancelled(page, root):
     click(page, "[role=tab]:nth-of-type(1)")
     click(page, "#examples button")
