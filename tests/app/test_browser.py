@@ -159,6 +159,9 @@ def fitted(page, reference_video, root) -> Path:
     assert "block 6 (guided)" in page.execute_script(
         "return document.querySelector('#motion pre').textContent"
     )
+    said = page.find_element(By.CSS_SELECTOR, "#motion .faint").text
+    assert said.startswith("reference-")
+    assert "9 of 25 frames taken" in said
     fill(page, "#prompts", "a blue square on a white background")
     click(page, "#options button")
     click(page, "#options input[value=positions]")
