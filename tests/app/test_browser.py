@@ -200,6 +200,7 @@ def test_its_files_are_downloaded(page, fitted, root):
     assert read_video(got).shape == (9, 64, 64, 3)
 
 
+@pytest.mark.slow
 def test_its_motion_is_put_into_two_prompts(page, fitted):
     click(page, "[role=tab]:nth-of-type(2)")
     chosen = until(page, "#embeddings input", lambda field: "fit-1" in field.get_attribute("value"))
