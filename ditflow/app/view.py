@@ -8,7 +8,6 @@ from ditflow.app.progress import progress_of, said
 from ditflow.embedding_header import EmbeddingHeader
 from ditflow.errors import DitflowError
 from ditflow.listing import list_embeddings
-from ditflow.page.events import read_events
 from ditflow.page.render import render
 from ditflow.page.run import EMBEDDING, PAGE, drawn, run_videos
 
@@ -91,8 +90,7 @@ def result_html(job: Job | None) -> str:
         job=job,
         videos=[(video, address(video.path)) for video in videos],
         files=[] if running else _files(job.folder),
-        prompts=1,
-        **drawn(read_events(job.folder / "tensorboard")),
+        **drawn(job.folder),
     )
 
 
@@ -101,12 +99,15 @@ def motion_html(job: Job | None) -> str:
     if job is None or job.state != "finished":
         return ""
     lines = said(job.output()).splitlines()
+    lines = lines[: lines.index(f"Wrote to {job.folder}:")]
     warnings = [line for line in lines if line.startswith("Warning: ")]
-    table = lines[: lines.index(f"Wrote to {job.folder}:")]
+    plain = [line for line in lines if line not in warnings]
+    title = next(i for i, line in enumerate(plain) if line.startswith(" ")) - 1  # above the table
     return render(
         "app-motion.html",
-        title=table[0] if table else job.name,
-        table="\n".join(line for line in table[1:] if line not in warnings),
+        title=plain[title],
+        notes=plain[:title],
+        table="\n".join(plain[title + 1 :]),
         warnings=[line.removeprefix("Warning: ") for line in warnings],
         video=address(job.folder / "preview.mp4"),
         picture=address(job.folder / "preview.png"),

@@ -13,7 +13,7 @@ from ditflow.embedding_header import LOADER, EmbeddingHeader, read_header
 from ditflow.errors import DitflowError
 from ditflow.files import write_text, written
 from ditflow.page.curve import loss_curve
-from ditflow.page.events import Events, read_events
+from ditflow.page.events import read_events
 from ditflow.page.history import read_commands
 from ditflow.page.render import data_uri, link, render, sources
 from ditflow.trust import check_backbone_is_known
@@ -59,8 +59,7 @@ def write_run_page(folder: Path) -> Path:
         backbone=_backbone(config, header),
         target=config["model"].get("target"),
         videos=[(video, addresses[video.path]) for video in videos],
-        prompts=len(header.prompts) if header else 1,
-        **drawn(read_events(folder / "tensorboard")),
+        **drawn(folder),
         commands=read_commands(folder),
         reuse=None if header is None or _is_predict(config) else _reuse(folder, header, config),
         settings=[(section, list(flat(config[section]))) for section in SECTIONS],
@@ -82,9 +81,11 @@ def run_videos(folder: Path) -> list[Shown]:
     return _videos(folder, _read_config(folder / CONFIG), _header(folder))
 
 
-def drawn(events: Events) -> dict[str, Any]:
-    """What the templates `curve.html` and `flows.html` take of a fit's events."""
+def drawn(folder: Path) -> dict[str, Any]:
+    """What the templates `curve.html` and `flows.html` take of a fit's folder, finished or not."""
+    header, events = _header(folder), read_events(folder / "tensorboard")
     return {
+        "prompts": len(header.prompts) if header else 1,
         "curve": loss_curve(events.losses),
         "flows": [(step + 1, _png(picture)) for step, picture in events.flows.items()],
         "reference_flow": _png(events.reference),

@@ -159,6 +159,9 @@ def fitted(page, reference_video, root) -> Path:
     assert "block 6 (guided)" in page.execute_script(
         "return document.querySelector('#motion pre').textContent"
     )
+    said = page.find_element(By.CSS_SELECTOR, "#motion .faint").text
+    assert said.startswith("reference-")
+    assert "9 of 25 frames taken" in said
     fill(page, "#prompts", "a blue square on a white background")
     click(page, "#options button")
     click(page, "#options input[value=positions]")
@@ -197,6 +200,7 @@ def test_its_files_are_downloaded(page, fitted, root):
     assert read_video(got).shape == (9, 64, 64, 3)
 
 
+@pytest.mark.slow
 def test_its_motion_is_put_into_two_prompts(page, fitted):
     click(page, "[role=tab]:nth-of-type(2)")
     chosen = until(page, "#embeddings input", lambda field: "fit-1" in field.get_attribute("value"))
