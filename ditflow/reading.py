@@ -166,7 +166,9 @@ def _reader(path: Path):
 
     if path.stat().st_size == 0:
         raise OSError("an empty file")
-    reader = decord.VideoReader(str(path), num_threads=1)
+    # In the place of a frame that it cannot decode, as after a change of size, decord gives memory
+    # that nothing was written to; with the least of tolerances it raises.
+    reader = decord.VideoReader(str(path), num_threads=1, fault_tol=1e-9)
     if len(reader) == 0:
         raise OSError("no frames")
     return reader
@@ -176,10 +178,16 @@ def _reader(path: Path):
 def _unreadable(path: Path, option: str) -> Iterator[None]:
     """Context in which a file that cannot be read as a video is refused."""
     import decord
+    from decord._ffi.base import DECORDLimitReachedError
 
     try:
         yield
-    except (decord.DECORDError, RuntimeError, OSError) as error:
+    except DECORDLimitReachedError as error:
+        raise DitflowError(
+            f"{option}={path} has frames that cannot be decoded (damaged, or of another size than "
+            "those before them); encode it anew, or take frames before these by num_frames."
+        ) from error
+    except (decord.DECORDError, AssertionError, RuntimeError, OSError) as error:
         raise DitflowError(
             f"{option}={path} has no readable video stream; give an mp4, mov, webm or gif file, "
             "or a folder of frames."
