@@ -185,7 +185,7 @@ def _unreadable(path: Path, option: str) -> Iterator[None]:
     except DECORDLimitReachedError as error:
         raise DitflowError(
             f"{option}={path} has frames that cannot be decoded (damaged, or of another size than "
-            "those before them); encode it anew, or take frames before these by num_frames."
+            "those before them); encode it anew with ffmpeg, or give a folder of frames."
         ) from error
     except (decord.DECORDError, AssertionError, RuntimeError, OSError) as error:
         raise DitflowError(
