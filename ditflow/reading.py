@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from ditflow.errors import DitflowError
+from ditflow.mp4_boxes import claimed_frames
 
 log = logging.getLogger(__name__)
 
@@ -164,8 +165,11 @@ def _reader(path: Path):
     """decord's reader of a file with at least one frame."""
     import decord  # loads native libraries: only where a file is read
 
-    if path.stat().st_size == 0:
+    size = path.stat().st_size
+    if size == 0:
         raise OSError("an empty file")
+    if claimed_frames(path) > size:
+        raise OSError("more frames than bytes")
     # In the place of a frame that it cannot decode, as after a change of size, decord gives memory
     # that nothing was written to; with the least of tolerances it raises.
     reader = decord.VideoReader(str(path), num_threads=1, fault_tol=1e-9)
@@ -197,7 +201,10 @@ def _unreadable(path: Path, option: str) -> Iterator[None]:
 def _evenly_timed(reader) -> list[int]:
     """Frame numbers at even times: of a variable rate, such as a phone's, some come twice."""
     count = len(reader)
-    starts = reader.get_frame_timestamp(list(range(count)))[:, 0]
+    try:
+        starts = reader.get_frame_timestamp(list(range(count)))[:, 0]
+    except IndexError as error:
+        raise OSError("frames without times") from error
     steps = np.diff(starts)
     if count < 3 or not (steps > 0).all():
         return list(range(count))
