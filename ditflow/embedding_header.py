@@ -183,7 +183,8 @@ def _is_plain(model: Any) -> bool:
     options = backbone.get("init_args", {})
     if backbone.get("class_path", LOADER) != LOADER or not isinstance(options, dict):
         return False
-    if not isinstance(options.get("name", ""), str):
+    named = ("name", "dtype", "device", "scheduler", "offload", "quantization", "attention")
+    if not all(isinstance(options[name], str) for name in named if name in options):
         return False
     values = [value for name, value in model.items() if name != "backbone"]
     return all(isinstance(value, str | int | float) for value in [*values, *options.values()])

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from ditflow.errors import DitflowError
+from ditflow.mp4_boxes import claimed_frames
 
 log = logging.getLogger(__name__)
 
@@ -157,24 +158,21 @@ def _read_file(path: Path, frames: FrameRange, option: str) -> np.ndarray:
                 *(_name(option), len(even)),
             )
         chosen = [even[index] for index in frames.indices(len(even), path, _name(option))]
-        read = [reader[index].asnumpy() for index in chosen]
-    if len({frame.shape for frame in read}) > 1:
-        # Its decoder scales what comes after such a change, on some machines to nothing.
-        height, width, _ = read[0].shape
-        raise DitflowError(
-            f"{option}={path} changes its size midway and cannot be read whole; make it one size, "
-            f"such as by ffmpeg -i {path.name} -vf scale={width}:{height} one-size.mp4."
-        )
-    return np.stack([_unpadded(frame) for frame in read])
+        return np.stack([_unpadded(reader[index].asnumpy()) for index in chosen])
 
 
 def _reader(path: Path):
     """decord's reader of a file with at least one frame."""
     import decord  # loads native libraries: only where a file is read
 
-    if path.stat().st_size == 0:
+    size = path.stat().st_size
+    if size == 0:
         raise OSError("an empty file")
-    reader = decord.VideoReader(str(path), num_threads=1)
+    if claimed_frames(path) > size:
+        raise OSError("more frames than bytes")
+    # In the place of a frame that it cannot decode, as after a change of size, decord gives memory
+    # that nothing was written to; with the least of tolerances it raises.
+    reader = decord.VideoReader(str(path), num_threads=1, fault_tol=1e-9)
     if len(reader) == 0:
         raise OSError("no frames")
     return reader
@@ -184,10 +182,16 @@ def _reader(path: Path):
 def _unreadable(path: Path, option: str) -> Iterator[None]:
     """Context in which a file that cannot be read as a video is refused."""
     import decord
+    from decord._ffi.base import DECORDLimitReachedError
 
     try:
         yield
-    except (decord.DECORDError, RuntimeError, OSError) as error:
+    except DECORDLimitReachedError as error:
+        raise DitflowError(
+            f"{option}={path} has frames that cannot be decoded (damaged, or of another size than "
+            "those before them); encode it anew with ffmpeg, or give a folder of frames."
+        ) from error
+    except (decord.DECORDError, AssertionError, RuntimeError, OSError) as error:
         raise DitflowError(
             f"{option}={path} has no readable video stream; give an mp4, mov, webm or gif file, "
             "or a folder of frames."
@@ -197,7 +201,10 @@ def _unreadable(path: Path, option: str) -> Iterator[None]:
 def _evenly_timed(reader) -> list[int]:
     """Frame numbers at even times: of a variable rate, such as a phone's, some come twice."""
     count = len(reader)
-    starts = reader.get_frame_timestamp(list(range(count)))[:, 0]
+    try:
+        starts = reader.get_frame_timestamp(list(range(count)))[:, 0]
+    except IndexError as error:
+        raise OSError("frames without times") from error
     steps = np.diff(starts)
     if count < 3 or not (steps > 0).all():
         return list(range(count))

@@ -34,7 +34,7 @@ from tests.rating.test_rating import answered
 from tests.test_embedding_header import HEADER, ODD, TENSORS, paths_of, write
 
 OF_TEXT = [*ODD, HOSTILE, "../x", "a/../../x", "\0", [None], {"a": [1]}, -(10**30), 1e-320]
-COUNTS = [60, pytest.param(1000, marks=pytest.mark.slow)]
+COUNTS = [60, pytest.param(500, marks=pytest.mark.slow)]
 
 
 def changed(content, chance: random.Random):
