@@ -8,13 +8,15 @@ import gradio as gr
 
 from ditflow.app.commands import Choices, fit_args, predict_args, preview_args
 from ditflow.app.examples import Example
-from ditflow.app.jobs import Job, Jobs
+from ditflow.app.job import Job
+from ditflow.app.jobs import Jobs
 from ditflow.app.uploads import keep_embedding, keep_video
 from ditflow.app.view import (
     embedding_choices,
     message_html,
     motion_html,
     result_html,
+    run_choices,
     sizes,
     state_of,
     status_html,
@@ -110,9 +112,14 @@ class Handlers:
         """Go on with a fit that was stopped."""
         return self._answer(self.jobs.resume)
 
+    def show(self, name: str) -> str:
+        """Show a fit or predict of those in the output folder."""
+        return self._answer(lambda: self.jobs.show(name))
+
     def look(self, seen: dict[str, Any]) -> list[Any]:
         """What has changed since the last look: status, result and motion, the buttons to cancel
-        and to go on, the embeddings to choose from; then what there is to compare with next time.
+        and to go on, the embeddings and the runs to choose from; then what there is to compare
+        with next time.
         """
         job, run, preview = self.jobs.last, self.jobs.run, self.jobs.preview
         state = "idle" if job is None else job.state
@@ -124,6 +131,7 @@ class Handlers:
             "cancel": (running, running and job.asked_to_stop),
             "resume": job is not None and job.kind == "fit" and state in ("stopped", "failed"),
             "began_or_ended": state_of(job),
+            "runs": (run_choices(self.jobs.runs), None if run is None else run.name),
         }
         changed = {name for name in now if now[name] != seen.get(name)}
         now["embeddings"] = (
@@ -143,15 +151,18 @@ class Handlers:
             gr.update(choices=choices, value=first)
             if choices != seen.get("embeddings")
             else gr.skip(),
+            gr.update(choices=now["runs"][0], value=now["runs"][1], visible=run is not None)
+            if "runs" in changed
+            else gr.skip(),
             now,
         ]
 
     def _start(self, kind: str, args: Callable[[Path], list[str]]) -> str:
         return self._answer(lambda: self.jobs.start(kind, args))
 
-    def _answer(self, start: Callable[[], Job]) -> str:
+    def _answer(self, act: Callable[[], Job | None]) -> str:
         try:
-            start()
+            act()
         except DitflowError as error:
             return _error(error)
         return ""

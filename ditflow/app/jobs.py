@@ -1,84 +1,20 @@
 """The commands that the page runs: processes of their own, one at a time."""
 
 import os
-import shlex
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
+from ditflow.app.history import LOGS, remember, remembered
+from ditflow.app.job import Job
 from ditflow.errors import DitflowError
 from ditflow.files import make_output
 
-LOGS = "logs"
-"""Folder of what the commands wrote to their terminals."""
-
-TAIL = 200_000
-"""Bytes of a log that are read: progress bars of a long run fill megabytes."""
-
 PATIENCE = 60
 """Seconds that a command may take to end cleanly when the app ends."""
-
-
-@dataclass
-class Job:
-    """A command that runs or has run.
-
-    Attributes:
-        kind: `preview`, `fit` or `predict`.
-        folder: of its output.
-        args: after `ditflow`.
-        log: file of what it writes to its terminal.
-        process: that runs it.
-        started: when, in seconds of the monotonic clock.
-        ended: likewise, None while it runs.
-        asked_to_stop: whether it was cancelled.
-    """
-
-    kind: str
-    folder: Path
-    args: Sequence[str]
-    log: Path
-    process: subprocess.Popen = field(repr=False)
-    started: float
-    ended: float | None = None
-    asked_to_stop: bool = False
-
-    @property
-    def name(self) -> str:
-        return self.folder.name
-
-    @property
-    def state(self) -> str:
-        """`running`, `finished`, `stopped` or `failed`."""
-        status = self.process.poll()
-        if status is None:
-            return "running"
-        if self.ended is None:
-            self.ended = time.monotonic()
-        if status == 0:
-            return "finished"
-        return "stopped" if self.asked_to_stop or status == 130 else "failed"
-
-    @property
-    def seconds(self) -> float:
-        """How long it has run."""
-        running = self.state == "running"  # notes the end, if it has come
-        return (time.monotonic() if running else self.ended) - self.started
-
-    @property
-    def command(self) -> str:
-        """As it is typed in a shell."""
-        return shlex.join(["ditflow", *self.args])
-
-    def output(self) -> str:
-        """The end of what it wrote to its terminal."""
-        with self.log.open("rb") as file:
-            file.seek(max(0, self.log.stat().st_size - TAIL))
-            return file.read().decode(errors="replace")
 
 
 class Jobs:
@@ -88,16 +24,18 @@ class Jobs:
     memory is given back.
 
     Args:
-        root: folder of all of them.
+        root: folder of all of them, also of earlier starts of the app.
     """
 
     def __init__(self, root: Path):
         self.root = root
-        self.last: Job | None = None
+        self.runs: dict[str, Job] = {job.name: job for job in remembered(root)}
+        """Fits and predicts by name, the latest last."""
+        self.run: Job | None = next(reversed(self.runs.values()), None)
+        """The fit or predict that is shown, which stays on the page while other commands run."""
+        self.last: Job | None = self.run
         self.preview: Job | None = None
-        """The last preview, which stays on the page while other commands run."""
-        self.run: Job | None = None
-        """The last fit or predict, likewise."""
+        """The last preview, likewise."""
         self._lock = threading.Lock()
 
     def start(self, kind: str, args: Callable[[Path], Sequence[str]]) -> Job:
@@ -114,17 +52,35 @@ class Jobs:
             self._check_free()
             return self._start(kind, self._new_folder(kind), args)
 
+    def show(self, name: str) -> None:
+        """Have the page show a fit or predict of these; one that runs stays the last command.
+
+        Raises:
+            DitflowError: there is none of this name.
+        """
+        with self._lock:
+            if name not in self.runs:
+                raise DitflowError(f"run={name} is not one of the output folder's.")
+            self.run = self.runs[name]
+            if self.last is None or self.last.state != "running":
+                self.last = self.run
+
     def resume(self) -> Job:
         """Go on with the last command, a fit that was stopped or has failed.
 
         Raises:
-            DitflowError: there is none, or another command runs.
+            DitflowError: there is none, it was begun in another folder than this, in which its
+                files are not found, or another command runs.
         """
         with self._lock:
             self._check_free()
             job = self.last
             if job is None or job.kind != "fit" or job.state == "finished":
                 raise DitflowError("there is no stopped fit to go on with.")
+            if job.cwd != Path.cwd():
+                raise DitflowError(
+                    f"{job.name} was begun in {job.cwd}; start the app there to go on with it."
+                )
             args = list(job.args)
             if "--resume" not in args and job.folder.is_dir():
                 args += ["--resume", str(job.folder)]
@@ -143,12 +99,13 @@ class Jobs:
     def close(self) -> None:
         """End the command that runs, if any, and wait until it has ended."""
         self.cancel()
-        if self.last is not None:
+        process = None if self.last is None else self.last.process
+        if process is not None:
             try:
-                self.last.process.wait(PATIENCE)
+                process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
-                self.last.process.kill()
-                self.last.process.wait()
+                process.kill()
+                process.wait()
 
     def _check_free(self) -> None:
         if self.last is not None and self.last.state == "running":
@@ -169,12 +126,15 @@ class Jobs:
                 env=os.environ | {"PYTHONUNBUFFERED": "1"},
                 start_new_session=True,  # Ctrl-C in the app's terminal is the app's
             )
-        self.last = Job(kind, folder, given, log, process, time.monotonic())
+        self.last = job = Job(kind, folder, given, log, process, time.time(), Path.cwd())
         if kind == "preview":
-            self.preview = self.last
+            self.preview = job
         else:
-            self.run = self.last
-        return self.last
+            self.run = job
+            self.runs.pop(job.name, None)
+            self.runs[job.name] = job  # the latest last
+            remember(job)
+        return job
 
     def _new_folder(self, kind: str) -> Path:
         """Named by the next number; one without results leaves at least its log."""

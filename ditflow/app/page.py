@@ -60,11 +60,19 @@ def build(
                     cancel = gr.Button("Cancel", visible=False, scale=0, elem_id="cancel")
                     resume = gr.Button("Go on with it", visible=False, scale=0, elem_id="resume")
                 answer = gr.HTML(elem_classes="shown")
+                runs = gr.Dropdown(
+                    label="Show",
+                    info="Fits and predicts in the output folder, also of earlier starts.",
+                    choices=[],
+                    visible=False,
+                    elem_id="runs",
+                )
                 result = gr.HTML(elem_id="result", elem_classes="shown")
         cancel.click(on.cancel, None, answer, **QUIET)
         resume.click(on.resume, None, answer, **QUIET)
+        runs.input(on.show, runs, answer, **QUIET)
         seen = gr.State({})
-        shown = [status, result, motion, cancel, resume, embeddings, seen]
+        shown = [status, result, motion, cancel, resume, embeddings, runs, seen]
         page.load(on.look, seen, shown, **QUIET)
         gr.Timer(EVERY).tick(on.look, seen, shown, **QUIET)
     return page

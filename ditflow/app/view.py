@@ -1,9 +1,11 @@
 """What the page shows of a command, as HTML."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from ditflow.app.jobs import Job
+from ditflow.app.history import prompts_of
+from ditflow.app.job import ERROR, WROTE, Job
 from ditflow.app.progress import progress_of, said
 from ditflow.embedding_header import EmbeddingHeader
 from ditflow.errors import DitflowError
@@ -20,9 +22,6 @@ PHASES = {
 
 DOWNLOADS = (EMBEDDING, "*.mp4", PAGE, "config.yaml", "commands.txt")
 """Files of a run that are offered, in this order."""
-
-ERROR = "ditflow: error: "
-"""How a command's error begins."""
 
 
 def message_html(text: str, *, bad: bool = True) -> str:
@@ -68,11 +67,11 @@ def outcome(job: Job, output: str) -> str:
         return ""
     if job.state == "stopped":
         told = [line for line in lines if line.startswith("Stopped; ")]
-        return told[-1] if told else "Stopped."
+        return told[-1] if told else "Stopped."  # killed, it says nothing
     errors = [line.removeprefix(ERROR) for line in lines if line.startswith(ERROR)]
     if errors:
         return errors[-1]
-    last = lines[-1] if lines else f"ended with status {job.process.poll()}"
+    last = lines[-1] if lines else "it said nothing"
     return f"The command failed: {last} (all of its output: {job.log})."
 
 
@@ -99,7 +98,7 @@ def motion_html(job: Job | None) -> str:
     if job is None or job.state != "finished":
         return ""
     lines = said(job.output()).splitlines()
-    lines = lines[: lines.index(f"Wrote to {job.folder}:")]
+    lines = lines[: next(i for i, line in enumerate(lines) if line.startswith(WROTE))]
     warnings = [line for line in lines if line.startswith("Warning: ")]
     plain = [line for line in lines if line not in warnings]
     title = next(i for i, line in enumerate(plain) if line.startswith(" ")) - 1  # above the table
@@ -120,6 +119,11 @@ def embedding_choices(root: Path) -> list[tuple[str, str]]:
     return [(_label(path, header), str(path)) for path, header in found]
 
 
+def run_choices(runs: Mapping[str, Job]) -> list[tuple[str, str]]:
+    """Label and name of every fit and predict, the latest first."""
+    return [(_run_label(job), name) for name, job in reversed(runs.items())]
+
+
 def address(path: Path) -> str:
     """Where the server has a file of its output folder."""
     return f"gradio_api/file={quote(str(path.resolve()))}"
@@ -127,8 +131,17 @@ def address(path: Path) -> str:
 
 def _label(path: Path, header: EmbeddingHeader) -> str:
     name = path.parent.name if path.name == EMBEDDING else path.stem
-    more = f" and {len(header.prompts) - 1} more" if len(header.prompts) > 1 else ""
-    return f"{name}: {header.target}, {header.prompts[0]}{more}"
+    return f"{name}: {header.target}, {_short(header.prompts)}"
+
+
+def _run_label(job: Job) -> str:
+    state = "" if job.state == "finished" else f" ({job.state})"
+    return f"{job.name}{state}: {_short(prompts_of(job))}"
+
+
+def _short(prompts: Sequence[str]) -> str:
+    more = f" and {len(prompts) - 1} more" if len(prompts) > 1 else ""
+    return f"{''.join(prompts[:1])}{more}"
 
 
 def _files(folder: Path) -> list[tuple[str, str, str]]:

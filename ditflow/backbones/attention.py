@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -20,14 +21,21 @@ class BlockReached(Exception):
 
 @dataclass
 class AttentionControl:
-    """What one block's attention is asked to do, and what it recorded, all [B, M, N, D]."""
+    """What one block's attention is asked to do, and what it recorded, all [B, M, N, D].
 
-    record: bool = False
+    Attributes:
+        record: queries and keys as they are multiplied, or keys and values as another pass can
+            be given them: without positions.
+        stop: raise `BlockReached` with that done, and compute nothing beside it.
+        replacement: keys, without positions, and values in the place of its own.
+        query, key, value: recorded.
+    """
+
+    record: Literal["query_key", "key_value"] | None = None
     stop: bool = False
     replacement: tuple[torch.Tensor, torch.Tensor] | None = None
     query: torch.Tensor | None = field(default=None, repr=False)
     key: torch.Tensor | None = field(default=None, repr=False)
-    plain_key: torch.Tensor | None = field(default=None, repr=False)
     value: torch.Tensor | None = field(default=None, repr=False)
 
 
@@ -61,27 +69,29 @@ class MotionAttnProcessor:
                 batch, -1, attn.heads, projected.size(-1) // attn.heads
             ).transpose(1, 2)
 
-        query, key, value = (
-            heads(attn.to_q(tokens)),
-            heads(attn.to_k(tokens)),
-            heads(attn.to_v(tokens)),
-        )
-        if attn.norm_q is not None:
-            query = attn.norm_q(query)
-        if attn.norm_k is not None:
-            key = attn.norm_k(key)
-        if control.record:
-            control.plain_key, control.value = key[:, :, text:], value[:, :, text:]
+        def normed(norm: torch.nn.Module | None, tokens: torch.Tensor) -> torch.Tensor:
+            return tokens if norm is None else norm(tokens)
+
+        key = normed(attn.norm_k, heads(attn.to_k(tokens)))
+        value = None
+        if control.record == "key_value" or not control.stop:
+            value = heads(attn.to_v(tokens))
+        if control.record == "key_value":
+            control.key, control.value = key[:, :, text:], value[:, :, text:]
+            if control.stop:
+                raise BlockReached
+        query = normed(attn.norm_q, heads(attn.to_q(tokens)))
         if control.replacement is not None:
             new_key, new_value = (
                 new.to(key).expand(batch, -1, -1, -1) for new in control.replacement
             )
             key = torch.cat([key[:, :, :text], new_key], dim=2)
-            value = torch.cat([value[:, :, :text], new_value], dim=2)
+            if value is not None:
+                value = torch.cat([value[:, :, :text], new_value], dim=2)
         if image_rotary_emb is not None:
             query = _rotate(query, image_rotary_emb[:2], text)
             key = _rotate(key, image_rotary_emb[-2:], text)
-        if control.record:
+        if control.record == "query_key":
             control.query, control.key = query[:, :, text:], key[:, :, text:]
         if control.stop:
             raise BlockReached
@@ -102,9 +112,10 @@ class MotionAttnProcessor:
 
 
 def _rotate(tokens: torch.Tensor, table: tuple[torch.Tensor, ...], text: int) -> torch.Tensor:
-    # A new tensor: the stock processor writes in place, which autograd refuses.
-    rotated = apply_rotary_emb(tokens[:, :, text:], table)
-    return torch.cat([tokens[:, :, :text], rotated], dim=2)
+    # A new tensor: the stock processor writes in place, which autograd refuses. Of two slices in
+    # the place of a split, each would have a gradient as large as all tokens.
+    plain, image = tokens.split([text, tokens.size(2) - text], dim=2)
+    return torch.cat([plain, apply_rotary_emb(image, table)], dim=2)
 
 
 def install(
@@ -137,7 +148,7 @@ def controlled(
         control = next((control for other, control in own if other is block), None)
         if control is None:
             return checkpointing(block, *args)
-        if control.record or control.stop:
+        if control.record is not None or control.stop:
             return block(*args)
         return checkpointing(partial(_run_controlled, block, control), *args)
 
@@ -174,7 +185,7 @@ def stopped_after(transformer: CogVideoXTransformer3DModel, index: int) -> Itera
         raise BlockReached
 
     # Recording leaves it out of checkpointing.
-    control = replace(block.attn1.processor.control, record=True)
+    control = replace(block.attn1.processor.control, record="query_key")
     handle = block.register_forward_hook(stop)
     try:
         with controlled(transformer, {index: control}):

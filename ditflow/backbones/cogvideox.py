@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from diffusers import CogVideoXPipeline, FirstBlockCacheConfig
@@ -182,7 +182,7 @@ class CogVideoXBackbone(Backbone):
         positions: Positions,
         blocks: Sequence[int],
     ) -> list[BlockOutputs]:
-        controls = self._run_to(blocks, latents, timestep, prompt, positions)
+        controls = self._run_to(blocks, "query_key", latents, timestep, prompt, positions)
         grid = self.token_grid(latents.shape)
         return [BlockOutputs(control.query[0], control.key[0], grid) for control in controls]
 
@@ -208,8 +208,8 @@ class CogVideoXBackbone(Backbone):
         positions: Positions,
         block: int = 0,
     ) -> KeyValues:
-        (control,) = self._run_to([block], latents, timestep, prompt, positions)
-        return KeyValues(block, control.plain_key, control.value)
+        (control,) = self._run_to([block], "key_value", latents, timestep, prompt, positions)
+        return KeyValues(block, control.key, control.value)
 
     @contextmanager
     def injected(self, key_values: KeyValues | None) -> Iterator[None]:
@@ -262,6 +262,7 @@ class CogVideoXBackbone(Backbone):
     def _run_to(
         self,
         blocks: Sequence[int],
+        record: Literal["query_key", "key_value"],
         latents: torch.Tensor,
         timestep: int | torch.Tensor,
         prompt: torch.Tensor,
@@ -275,7 +276,7 @@ class CogVideoXBackbone(Backbone):
             processor = self.transformer.transformer_blocks[block].attn1.processor
             replacement = processor.control.replacement
             stop = block == max(blocks)
-            controls[block] = AttentionControl(record=True, stop=stop, replacement=replacement)
+            controls[block] = AttentionControl(record, stop, replacement)
         with controlled(self.transformer, controls):
             try:
                 self._forward(latents, timestep, prompt, positions)

@@ -212,6 +212,12 @@ def test_its_motion_is_put_into_two_prompts(page, fitted):
     assert [video.get_attribute("aria-label") for video in videos(page)] == ["reference", *PROMPTS]
     plays(page, "#result figure:nth-of-type(3) video")
     assert not page.find_elements(By.CSS_SELECTOR, "#result figcaption b")  # prompts are text
+    # The fit can be looked at again.
+    click(page, "#runs input")
+    until(page, "#runs [role=option]", lambda option: option.text.startswith("✓\npredict-1"))
+    until(page, "#runs [role=option]", lambda option: "fit-1: a blue" in option.text).click()
+    until(page, "#result [data-job=fit-1] figure:nth-of-type(2) video")
+    job(page, "fit-1", "finished")
 
 
 def test_an_uploaded_embedding_is_checked(page, fitted, root):

@@ -19,7 +19,7 @@ from ditflow.app.examples import examples
 from ditflow.app.jobs import Jobs
 from ditflow.app.progress import Progress, progress_of, said
 from ditflow.app.uploads import keep_embedding, keep_video
-from ditflow.app.view import message_html, outcome, result_html, status_html
+from ditflow.app.view import message_html, outcome, result_html, run_choices, status_html
 from ditflow.cli import main
 from ditflow.options import expand, over_default
 from ditflow.settings import read_settings
@@ -183,6 +183,39 @@ def test_a_started_command_is_stopped_with_the_app(tmp_path):
         jobs.resume()
 
 
+def test_runs_of_an_earlier_start_are_shown(tmp_path, monkeypatch):
+    assert Jobs(tmp_path).last is None
+    jobs = Jobs(tmp_path)
+    failed = jobs.start("fit", lambda folder: ["inspect", "no", "--prompts", "a ring", "a", "--x"])
+    assert ended(failed) == "failed"
+    done = jobs.start("predict", lambda folder: ["--version", '--prompts=["--a"]'])
+    assert ended(done) == "finished"
+    done.log.write_text(f"Wrote to {done.folder}:\n")
+    assert ended(jobs.start("preview", lambda folder: ["--version"])) == "finished"
+    logs = failed.log.parent
+    (logs / "fit-7.json").write_text("{")
+    (logs / "fit-8.json").write_text('{"kind": "fit"}')
+    (logs / "notes.json").write_text("[]")
+
+    again = Jobs(tmp_path)
+    assert again.last is again.run
+    assert run_choices(again.runs) == [
+        ("predict-1: --a", "predict-1"),
+        ("fit-1 (failed): a ring and 1 more", "fit-1"),
+    ]
+    again.show("fit-1")
+    assert again.last.name == "fit-1"
+    assert outcome(again.last, again.last.output()) == outcome(failed, failed.output())
+    with pytest.raises(DitflowError, match="run=fit-9 is not one"):
+        again.show("fit-9")
+    assert ended(again.resume()) == "failed"
+    assert list(again.runs) == ["predict-1", "fit-1"]
+    monkeypatch.chdir(tmp_path)
+    moved = Jobs(tmp_path)
+    with pytest.raises(DitflowError, match="fit-1 was begun in .*; start the app there"):
+        moved.resume()
+
+
 @pytest.mark.slow
 def test_a_cancelled_fit_goes_on(reference_video, tmp_path):
     configs = ["--model.guided_share", "0.4", "--steps", "10"]
@@ -195,7 +228,8 @@ def test_a_cancelled_fit_goes_on(reference_video, tmp_path):
     jobs.cancel()
     assert ended(job) == "stopped"
     assert f"--resume {job.folder}" in outcome(job, job.output())
-    resumed = jobs.resume()
+    assert Jobs(tmp_path).last.state == "stopped"
+    resumed = Jobs(tmp_path).resume()  # as when the app has been started again
     assert ended(resumed) == "finished"
     assert (job.folder / "video.mp4").is_file()
     assert "Resumed (dashed)" in result_html(resumed)

@@ -159,7 +159,7 @@ def test_control_is_gone_after_an_exception(inputs, name):
     processors = [b.attn1.processor for b in tiny.transformer.transformer_blocks]
     controls = [processor.control for processor in processors]
     if name == "record":
-        context = controlled(tiny.transformer, {0: AttentionControl(record=True, stop=True)})
+        context = controlled(tiny.transformer, {0: AttentionControl(record="query_key", stop=True)})
     else:
         context = tiny.injected(tiny.record_key_values(latents, 900, prompt, positions))
     with pytest.raises(RuntimeError, match="stop here"), context:

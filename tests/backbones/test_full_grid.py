@@ -21,7 +21,7 @@ torch.set_default_dtype(torch.float32)
 install(transformer)
 shape = (1, 6, 16, 60, 90)
 latents = torch.randn(shape).requires_grad_()
-control = AttentionControl(record=True, stop=True)
+control = AttentionControl(record="query_key", stop=True)
 positions = stock_positions(transformer, shape, torch.device("cpu"))
 with controlled(transformer, {1: control}):
     try:
