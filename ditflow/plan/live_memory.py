@@ -13,7 +13,8 @@ class LiveMemory(TorchDispatchMode):
     """Context that counts the bytes of every tensor made inside it, until the last use of it ends.
 
     Works on real tensors and on fake ones, where it tells what real ones would need. What a kernel
-    allocates for itself and frees again is not seen.
+    allocates for itself and frees again is not seen, but for convolutions: their libraries copy the
+    input into a layout of their own.
 
     Attributes:
         now: bytes held at the moment.
@@ -33,6 +34,8 @@ class LiveMemory(TorchDispatchMode):
         made = func(*args, **(kwargs or {}))
         for tensor in _tensors(made):
             self._hold(tensor.untyped_storage(), counted=True)
+        if func is torch.ops.aten.convolution.default:
+            self.peak = max(self.peak, self.now + args[0].nbytes)
         return made
 
     def _hold(self, storage: torch.UntypedStorage, counted: bool) -> None:

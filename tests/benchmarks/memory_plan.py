@@ -95,10 +95,8 @@ def measure(name: str, size: tuple[int, int, int], send) -> None:
     """Bytes of resident memory that a phase adds at most."""
     torch.set_num_threads(1)
     backbone = CogVideoXBackbone(pipeline(*size), "random")
-    small = (5, 64, 64)
-    # Libraries take their own memory at the first use: at a small size first.
-    work_of(CogVideoXBackbone(pipeline(*small), "small"), name, small)()
     run = work_of(backbone, name, size)
+    run()  # libraries take memory of their own at the first use, and keep it
     gc.collect()
     ctypes.CDLL("libc.so.6").malloc_trim(0)
     before = resident()
