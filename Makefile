@@ -14,7 +14,7 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 demo: $(STAMP)  ## fit a motion, reuse it, and put everything side by side into demo/
-	OMP_NUM_THREADS=1 $(BIN)/python -m ditflow.sprites.demo --output demo
+	OMP_NUM_THREADS=1 $(BIN)/ditflow demo --output demo
 
 # Processes of one thread each: threads gain little on models this small, and where other work
 # shares the machine they wait for each other most of the time.

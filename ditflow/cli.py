@@ -14,6 +14,7 @@ from ditflow.stopping import sigterm_as_interrupt
 USAGE = """\
 ditflow: transfer the motion of a video to new videos, with no training of the model.
 
+  ditflow demo --output demo
   ditflow fit --video ref.mp4 --prompt "..." --output DIR [--config PRESET]
   ditflow preview --video ref.mp4 --output DIR [--config PRESET]
   ditflow predict --embedding DIR/motion.safetensors --prompts "..." "..." --output DIR
@@ -25,6 +26,7 @@ ditflow: transfer the motion of a video to new videos, with no training of the m
   ditflow app [--config PRESET]
   ditflow rate make --results DIR --output DIR
   ditflow rate figure answers-*.json --key DIR/key.json --output DIR
+  ditflow presets [NAME]
   ditflow plan --config PRESET [--memory GIB]
   ditflow selftest --config PRESET
   ditflow push DIR USER/NAME
@@ -42,10 +44,12 @@ COMMANDS = {
     "app": "ditflow.app.command:app",
     "benchmark": "ditflow.benchmark.command:benchmark",
     "completion": "ditflow.completion:completion",
+    "demo": "ditflow.sprites.demo:demo",
     "doctor": "ditflow.doctor.command:doctor",
     "inspect": "ditflow.inspect:inspect",
     "page": "ditflow.page.command:page",
     "plan": "ditflow.plan.command:plan",
+    "presets": "ditflow.presets:presets",
     "preview": "ditflow.preview.command:preview",
     "push": "ditflow.push:push",
     "rate": "ditflow.rating.command:rate",

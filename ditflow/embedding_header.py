@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -95,6 +95,21 @@ class EmbeddingHeader:
     mask_sha256: str = ""
     confidence: bool = False
     format_version: int = FORMAT_VERSION
+
+    def look_warning(self, prompts: Sequence[str]) -> str | None:
+        """What to know before the motion is put into these prompts: latents bring their look.
+
+        Returns:
+            None where there is nothing to know.
+        """
+        others = [prompt for prompt in prompts if prompt not in self.prompts]
+        if self.target != "latents" or not others:
+            return None
+        return (
+            "The embedding holds latents, which carry the look of the video they were fitted for: "
+            f"{shortened(others[0], 100)!r} will come out much like {self.prompts[0]!r}. To put a "
+            "motion into other prompts, fit it with --target positions."
+        )
 
 
 def read_header(path: Path | str) -> EmbeddingHeader:

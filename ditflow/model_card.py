@@ -1,6 +1,7 @@
 """The model card of a published motion embedding."""
 
 import re
+import shlex
 
 from huggingface_hub import ModelCard, ModelCardData
 
@@ -78,10 +79,12 @@ def _summary(embedding: MotionEmbedding) -> str:
 
 def _use(header: EmbeddingHeader, name: str) -> str:
     embedded = header.backbone in embedded_backbones()
-    prompt = '"a yellow circle on a navy background"' if embedded else '"a paper boat in a bathtub"'
-    command = f"ditflow predict --embedding {name} --prompts {prompt} --output out"
-    parts = [f"```bash\n{command}\n```"]
-    if not embedded:  # these are no repositories that a pipeline could be loaded from
+    prompt = "a yellow circle on a navy background" if embedded else "a paper boat in a bathtub"
+    if header.target == "latents":  # which carry its look to any other
+        prompt = " ".join(header.prompts[0].split())
+    command = ["ditflow", "predict", "--embedding", name, "--prompts", prompt, "--output", "out"]
+    parts = [f"```bash\n{shlex.join(command)}\n```"]
+    if is_hub_name(header.backbone) and not embedded:  # there a pipeline can be loaded from
         parts.append(f"```python\n{_python(header, name, prompt)}\n```")
     parts.append(f"The fit's seed, {header.seed}, carries the motion best, and is the default.")
     return "\n\n".join(parts)
@@ -95,6 +98,8 @@ pipe.scheduler = {_word(header.scheduler)}.from_config(
     pipe.scheduler.config, timestep_spacing="trailing"
 )
 """
+    several = header.target == "latents" and len(header.prompts) > 1
+    whose = f", prompt={prompt!r}" if several else ""
     imported = ("" if own_scheduler else f"{_word(header.scheduler)}, ") + "CogVideoXPipeline"
     return f"""\
 import torch
@@ -106,8 +111,8 @@ pipe = CogVideoXPipeline.from_pretrained(
 ).to("cuda")
 {"" if own_scheduler else exchanged}\
 embedding = MotionEmbedding.from_pretrained({name!r})
-with embedding.applied_to(pipe):
-    video = pipe({prompt}, **embedding.call_arguments()).frames[0]"""
+with embedding.applied_to(pipe{whose}):
+    video = pipe({prompt!r}, **embedding.call_arguments()).frames[0]"""
 
 
 def _table(embedding: MotionEmbedding) -> str:

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 
-from ditflow.backbones.loading import load_backbone
 from ditflow.callbacks import KVInjection, VideoWriter
 from ditflow.data import MotionDataModule, read_prompts
 from ditflow.embedding import MotionEmbedding
@@ -101,7 +100,7 @@ def _made(given: Any) -> Iterator[tuple[str, torch.Tensor, str]]:
         prompts_file=given.prompts_file,
         seeds=given.seeds,
     )
-    module = settings.module(load_backbone(**settings.backbone))
+    module = settings.module(settings.load_backbone())
     make_output(given.output)
     writer = VideoWriter()
     callbacks = [KVInjection(**settings.injection), writer]

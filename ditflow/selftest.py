@@ -8,7 +8,6 @@ from pathlib import Path
 import torch
 
 from ditflow.backbones.cogvideox import CogVideoXBackbone
-from ditflow.backbones.loading import load_backbone
 from ditflow.callbacks import KVInjection
 from ditflow.data import MotionDataModule
 from ditflow.files import make_output
@@ -16,7 +15,7 @@ from ditflow.functional.flow_loss import moving_patches
 from ditflow.functional.tracks import moving_tracks, seen_steps
 from ditflow.metrics import LucasKanade, Tracker
 from ditflow.objectives import AttentionMotionFlow
-from ditflow.options import DEFAULT_PRESET
+from ditflow.options import over_default
 from ditflow.parsing import CommandParser
 from ditflow.quiet import quiet_trainer
 from ditflow.settings import Settings, read_settings
@@ -38,8 +37,8 @@ def selftest(args: Sequence[str]) -> int:
         0 if every check passed, otherwise 1.
     """
     given = selftest_parser().parse_args(list(args))
-    settings = read_settings(*(given.config or [DEFAULT_PRESET]))
-    backbone = load_backbone(**settings.backbone)
+    settings = read_settings(*over_default(given.config or []))
+    backbone = settings.load_backbone()
     if given.output is not None:
         make_output(given.output)
     passed = True

@@ -1,19 +1,29 @@
 """A run's settings from stacked presets, checked before anything is loaded."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pkgutil import resolve_name
 from typing import Any
 
 from jsonargparse import ArgumentParser
 
 from ditflow.backbones.cogvideox import CogVideoXBackbone
-from ditflow.backbones.loading import load_backbone
 from ditflow.callbacks import KVInjection
 from ditflow.data import MotionDataModule
-from ditflow.errors import DitflowError, shortened
+from ditflow.embedding_header import LOADER
+from ditflow.errors import DitflowError, reason_of, shortened
 from ditflow.module import MotionTransfer
 from ditflow.options import preset_path
 from ditflow.yaml_files import read_mapping
+
+SECTIONS = ("model", "kv_injection", "data")
+"""Of a configuration, what says what is computed."""
+
+LOADED_BY = ("class_path", "init_args")
+"""What a configuration says of a backbone."""
+
+OF_A_RUN = ("trainer", "media_logger", "seed_everything", "overwrite", "ckpt_path")
+"""What a fit's configuration says beside that, of how and where it runs."""
 
 
 @dataclass(frozen=True)
@@ -21,11 +31,12 @@ class Settings:
     """What presets say, as arguments.
 
     Attributes:
-        backbone: of `load_backbone`.
+        backbone: of what loads it.
         model: of `MotionTransfer`, the backbone left out.
         injection: of `KVInjection`.
         data: of `MotionDataModule`.
         source: the stacked presets as read, for comparison and hashing.
+        loader: where what loads the backbone is found, `load_backbone` or code of one's own.
     """
 
     backbone: dict[str, Any]
@@ -33,6 +44,28 @@ class Settings:
     injection: dict[str, Any]
     data: dict[str, Any]
     source: dict[str, Any]
+    loader: str = LOADER
+
+    @property
+    def own_loader(self) -> bool:
+        """Whether the backbone is loaded by code that is not ditflow's."""
+        return self.loader != LOADER
+
+    @property
+    def backbone_name(self) -> str:
+        """What messages call the backbone before it is loaded."""
+        return str(self.backbone.get("name", self.loader))
+
+    def load_backbone(self, **changes: Any) -> CogVideoXBackbone:
+        """The backbone with these settings but for `changes`.
+
+        Raises:
+            DitflowError: it is not there, or changes that its loader does not take.
+        """
+        unknown = [name for name in changes if name not in self.backbone]
+        if unknown:
+            raise DitflowError(f"{unknown[0]} is no option of {self.loader}; leave it out.")
+        return _found(self.loader)(**self.backbone | changes)
 
     def module(self, backbone: CogVideoXBackbone, **changes: Any) -> MotionTransfer:
         """A module with these settings but for `changes`."""
@@ -63,14 +96,20 @@ def read_settings(*configs: str | Mapping[str, Any]) -> Settings:
         "data": _section(stacked, "data", names),
         "backbone": _section(backbone, "init_args", names),
     }
-    unknown = [shortened(key) for key in stacked if key not in ("model", "kv_injection", "data")]
+    unknown = [shortened(key) for key in stacked if key not in SECTIONS + OF_A_RUN]
+    unknown += [f"model.backbone.{shortened(key)}" for key in backbone if key not in LOADED_BY]
     if unknown:
         raise DitflowError(f"config={names}: {', '.join(unknown)} cannot be set here.")
+    loader = _loader(backbone.get("class_path", LOADER), names)
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(MotionTransfer, "model", skip={"backbone"}, instantiate=False)
     parser.add_class_arguments(KVInjection, "kv_injection", instantiate=False)
     parser.add_class_arguments(MotionDataModule, "data", instantiate=False)
-    parser.add_function_arguments(load_backbone, "backbone")
+    load = _found(loader)
+    if isinstance(load, type):
+        parser.add_class_arguments(load, "backbone", instantiate=False)
+    else:
+        parser.add_function_arguments(load, "backbone")
     try:
         parsed = parser.parse_object({key: value for key, value in arguments.items() if value})
         made = parser.instantiate(parsed)
@@ -85,6 +124,7 @@ def read_settings(*configs: str | Mapping[str, Any]) -> Settings:
         vars(made.kv_injection),
         vars(made.data),
         source=stacked,
+        loader=loader,
     )
 
 
@@ -99,6 +139,28 @@ def stack(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
         else:
             merged[key] = value
     return merged
+
+
+def _loader(class_path: Any, configs: str) -> str:
+    """Where a backbone's loader is, known to be there."""
+    if not isinstance(class_path, str):
+        raise DitflowError(f"config={configs}: model.backbone.class_path must be a text.")
+    try:
+        found = _found(class_path)
+    except Exception as error:  # whatever code of one's own raises when it is imported
+        raise DitflowError(
+            f"config={configs}: model.backbone.class_path={shortened(class_path)} cannot be "
+            f"imported ({reason_of(error)})."
+        ) from error
+    if not callable(found):
+        raise DitflowError(f"config={configs}: {class_path} loads nothing; name a function.")
+    # `ditflow.load_backbone` has a longer name, too.
+    return LOADER if found is _found(LOADER) else class_path
+
+
+def _found(class_path: str) -> Callable[..., Any]:
+    """A configuration names code and runs it, by design."""
+    return resolve_name(class_path)
 
 
 def _section(settings: Mapping[str, Any], name: str, configs: str) -> Mapping[str, Any]:

@@ -521,3 +521,24 @@ def test_a_fit_does_not_remove_its_own_reference(reference_video, tmp_path, caps
 )
 def test_slug(prompt, name):
     assert slug(prompt) == name
+
+
+def test_the_demo_draws_a_reference_and_its_mask(tmp_path, capsys):
+    assert main(["demo", "--output", str(tmp_path), "--fit", "false"]) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"reference.mp4", "mask.mp4"}
+    reference, mask = (read_video(tmp_path / f"{name}.mp4") for name in ("reference", "mask"))
+    assert reference.shape == mask.shape == (25, 64, 64, 3)
+    inside = mask[..., 0] > 128
+    assert 0.03 < inside.mean() < 0.3
+    red, green = reference[..., 0].astype(int), reference[..., 1].astype(int)
+    assert (red - green)[inside].mean() > 100 > 30 > abs((red - green)[~inside].mean())
+    assert main(["demo", "--output", str(tmp_path), "--backbone", "x"]) == 2
+    assert "backbone=x is not embedded; use sprites-rope" in capsys.readouterr().err
+
+
+def test_latents_in_another_prompt_are_warned_of(fitted):
+    header = MotionEmbedding.load(fitted / "motion.safetensors").header
+    assert header.look_warning(["a red ring"]) is None
+    latents = replace(header, target="latents")
+    assert latents.look_warning([PROMPT]) is None
+    assert "'a red ring' will come out much like" in latents.look_warning([PROMPT, "a red ring"])

@@ -1,7 +1,6 @@
 """The example scripts, run as a user would."""
 
 import runpy
-from pathlib import Path
 
 import pytest
 import torch
@@ -11,7 +10,7 @@ from ditflow.embedding_header import EmbeddingHeader
 from ditflow.reading import read_video
 from tests.test_embedding_header import HEADER
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+SCRIPT = "ditflow.examples.reuse_motion"
 
 
 def short_embedding(backbone) -> MotionEmbedding:
@@ -39,9 +38,9 @@ def test_a_motion_is_reused_with_no_network(rope, tmp_path, monkeypatch, capsys)
     monkeypatch.chdir(tmp_path)
     given = ["motion.safetensors", "--prompts", '["a red ring on a black background"]']
     monkeypatch.setattr("sys.argv", ["reuse_motion.py", *given])
-    runpy.run_path(str(EXAMPLES / "reuse_motion.py"), run_name="__main__")
+    runpy.run_module(SCRIPT, run_name="__main__")
     assert capsys.readouterr().out == "reused/0.mp4: a red ring on a black background\n"
     assert read_video(tmp_path / "reused" / "0.mp4").shape == (9, 64, 64, 3)
     monkeypatch.setattr("sys.argv", ["reuse_motion.py", "missing.safetensors"])
     with pytest.raises(SystemExit, match="missing.safetensors does not exist"):
-        runpy.run_path(str(EXAMPLES / "reuse_motion.py"), run_name="__main__")
+        runpy.run_module(SCRIPT, run_name="__main__")

@@ -289,3 +289,11 @@ def test_a_card_names_its_base_model(fitted, tmp_path):
     compile(code, "README.md", "exec")
     assert "torch.bfloat16" in code
     assert "CogVideoXDPMScheduler.from_config" in code
+    # Of latents: the prompt whose look they have, and of several the one to start from.
+    latents = replace(header, target="latents", prompts=("it's a \"ring\"", "b"))
+    folder = MotionEmbedding(latents, embedding.tensors).save_pretrained(tmp_path / "latents")
+    text = ModelCard.load(folder / "README.md").text
+    assert """--prompts 'it'"'"'s a "ring"' --output""" in text
+    code = text.split("```python\n")[1].split("```")[0]
+    compile(code, "README.md", "exec")
+    assert "applied_to(pipe, prompt='it\\'s a \"ring\"'):" in code

@@ -90,6 +90,6 @@ def test_a_named_hub_model_is_reached_for(run, reference_video, tmp_path):
 
 @pytest.mark.slow
 def test_the_demo_stays_here(run, tmp_path):
-    status, said = run("ditflow.sprites.demo", "--output", str(tmp_path / "demo"))
+    status, said = run("ditflow.cli", "demo", "--output", str(tmp_path / "demo"))
     assert status == 0, said
     assert "REACHED FOR" not in said

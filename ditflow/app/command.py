@@ -42,7 +42,7 @@ def app(args: Sequence[str]) -> int:
     settings = read_settings(*configs)
     users = None if given.auth is None else read_users(given.auth)
     root = given.output
-    embedded = settings.backbone["name"] in embedded_backbones()
+    embedded = settings.backbone_name in embedded_backbones()
     with claim(root), tempfile.TemporaryDirectory() as uploads:
         # Before gradio is imported, which reads these then.
         os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": uploads}

@@ -45,7 +45,7 @@ def build(
     with gr.Blocks(title="ditflow", analytics_enabled=False) as page:
         gr.HTML(
             "<h1>ditflow</h1><p>New videos that move as a reference does, by "
-            f"{escape(settings.backbone['name'])}.</p>",
+            f"{escape(settings.backbone_name)}.</p>",
             elem_id="title",
         )
         with gr.Row():

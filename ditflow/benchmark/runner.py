@@ -13,7 +13,6 @@ import torch
 from lightning import Trainer
 
 from ditflow.backbones.cogvideox import CogVideoXBackbone
-from ditflow.backbones.loading import load_backbone
 from ditflow.benchmark.jobs import Job, Result, is_finished, twin, write_result
 from ditflow.benchmark.references import References
 from ditflow.callbacks import EmbeddingCheckpoint, KVInjection
@@ -24,6 +23,7 @@ from ditflow.memory import peak_memory
 from ditflow.module import MotionTransfer
 from ditflow.quiet import quiet_trainer
 from ditflow.scoring import Scorer
+from ditflow.settings import Settings
 from ditflow.video import write_video
 
 
@@ -38,7 +38,7 @@ class Runner:
 
     def __init__(self, folder: Path, references: References, scorer: Scorer):
         self.folder, self.references, self.scorer = folder, references, scorer
-        self._loaded: tuple[dict[str, Any], CogVideoXBackbone] | None = None
+        self._loaded: tuple[Any, CogVideoXBackbone] | None = None
 
     def run(self, job: Job) -> str | None:
         """Make those results of a job that are not there; the error in one line if it failed."""
@@ -80,7 +80,7 @@ class Runner:
         self, job: Job, wanted: list[Result]
     ) -> Iterator[tuple[Result, torch.Tensor, MotionDataModule, dict[str, Any]]]:
         """Wanted results' videos with the reference as the model saw it, and their cost."""
-        backbone = self._backbone(job.settings.backbone)
+        backbone = self._backbone(job.settings)
         reference = job.reference
         data = MotionDataModule(
             **job.settings.data
@@ -162,9 +162,10 @@ class Runner:
             **self.scorer.names(),
         }
 
-    def _backbone(self, options: dict[str, Any]) -> CogVideoXBackbone:
-        """The backbone of these options; the one before is let go first."""
-        if self._loaded is None or self._loaded[0] != options:
+    def _backbone(self, settings: Settings) -> CogVideoXBackbone:
+        """The backbone of these settings; the one before is let go first."""
+        wanted = settings.loader, settings.backbone
+        if self._loaded is None or self._loaded[0] != wanted:
             self._loaded = None
-            self._loaded = options, load_backbone(**options)
+            self._loaded = wanted, settings.load_backbone()
         return self._loaded[1]

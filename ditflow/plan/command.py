@@ -8,7 +8,7 @@ import torch
 from ditflow.callbacks import KVInjection
 from ditflow.errors import DitflowError
 from ditflow.objectives import AttentionMotionFlow
-from ditflow.options import DEFAULT_PRESET
+from ditflow.options import over_default
 from ditflow.parsing import CommandParser
 from ditflow.plan.cost import Cost, cost
 from ditflow.plan.fitting import Planner, advise
@@ -31,7 +31,7 @@ def plan(args: Sequence[str]) -> int:
     """
     parser = plan_parser()
     given = parser.parse_args(list(args))
-    settings = read_settings(*(given.config or [DEFAULT_PRESET]))
+    settings = read_settings(*over_default(given.config or []))
     if given.memory is not None and not given.memory > 0:
         raise DitflowError(f"memory={given.memory} must be greater than 0, in GiB.")
     size = given.num_frames, given.height, given.width
@@ -43,7 +43,7 @@ def plan(args: Sequence[str]) -> int:
         machine = this_machine(device)
     # Without a GPU there is nothing to move weights away from.
     made = planner.plan(settings.backbone | ({} if machine.gpu else {"offload": "none"}))
-    print(describe(settings.backbone.get("name", DEFAULT_PRESET), planner.work, made, passes))
+    print(describe(settings.backbone_name, planner.work, made, passes))
     better = advise(planner, made, machine.memory, machine.gpu)
     print(verdict(made, better, machine.memory, machine.name))
     return 0 if better is not None else 1
@@ -75,7 +75,12 @@ def prepare(
         prompts: fitted together.
         cache: take what was followed in an earlier plan.
     """
-    configs = read_configs(settings.backbone.get("name", DEFAULT_PRESET))
+    if settings.own_loader:
+        raise DitflowError(
+            f"the shapes of what {settings.loader} loads are not known before it is loaded; a fit "
+            "with it prints its plan."
+        )
+    configs = read_configs(settings.backbone_name)
     model = settings.model
     transformer = configs.build_transformer(1)
     config, scale = (
@@ -92,7 +97,7 @@ def prepare(
     block = model["block"]
     if not 0 <= block < configs.num_layers:
         raise DitflowError(
-            f"block={block} is out of range: {settings.backbone.get('name')} has blocks 0 to "
+            f"block={block} is out of range: {settings.backbone_name} has blocks 0 to "
             f"{configs.num_layers - 1}."
         )
     steps = model["num_inference_steps"]

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ditflow.backbones.cogvideox import CogVideoXBackbone
-from ditflow.backbones.loading import Dtype, load_backbone
+from ditflow.backbones.loading import Dtype
 from ditflow.claim import claim
 from ditflow.errors import DitflowError
 from ditflow.files import whole
 from ditflow.objectives import AttentionMotionFlow
-from ditflow.options import DEFAULT_PRESET
+from ditflow.options import over_default
 from ditflow.parsing import CommandParser
 from ditflow.preview.findings import findings
 from ditflow.preview.motion import ReferenceMotion, read_motion, spread_around
@@ -35,7 +35,7 @@ def preview(args: Sequence[str]) -> int:
         path = given[name]
         if path is not None and not path.exists():
             raise DitflowError(f"{name}={path} does not exist; give a video file or a folder.")
-    configs = given.config or [DEFAULT_PRESET]
+    configs = over_default(given.config or [])
     settings = read_settings(*configs)
     objective = settings.model["objective"] or AttentionMotionFlow()
     if not isinstance(objective, AttentionMotionFlow):
@@ -45,7 +45,7 @@ def preview(args: Sequence[str]) -> int:
         )
     names = {"backbone": "name", "device": "device", "dtype": "dtype"}
     own = {full: given[name] for name, full in names.items() if given[name] is not None}
-    backbone = load_backbone(**settings.backbone | own)
+    backbone = settings.load_backbone(**own)
     blocks, guided = _blocks(given.blocks, settings.model["block"], backbone)
     data = dict(settings.data)
     data |= {name: given[name] for name in data if given.get(name) is not None}

@@ -1,18 +1,19 @@
-"""The demo: the motion of a clip moves new subjects, seen beside the clip.
-
-python -m ditflow.sprites.demo --output demo
-"""
+"""`ditflow demo`: the motion of a clip moves new subjects, seen beside the clip."""
 
 import shlex
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from diffusers import CogVideoXPipeline
-from jsonargparse import auto_cli
 
 from ditflow.cli import main
-from ditflow.embedded import EMBEDDED
+from ditflow.embedded import EMBEDDED, embedded_backbones
+from ditflow.errors import DitflowError
+from ditflow.files import make_output
+from ditflow.parsing import CommandParser
 from ditflow.pictures import labelled_sheet
 from ditflow.reading import FrameRange, read_video
 from ditflow.sprites.evaluate import preset
@@ -26,18 +27,29 @@ OTHER_PROMPTS = ("a red ring on a black background", "a green diamond on a brown
 NEW_PROMPTS = ("a yellow circle on a navy background", "a pink cross on a teal background")
 
 
-def demo(output: Path = Path("demo"), backbone: str = "sprites-rope", seed: int = 5) -> None:
+def demo(args: Sequence[str]) -> int:
     """Fit latents and positions to one reference, reuse the positions, show all of it.
 
-    Args:
-        output: folder of everything made.
-        backbone: an embedded one.
-        seed: of the initial noise.
+    Takes about a minute, on the embedded models. The reference and a mask of what moves in it are
+    there to be used further: reference.mp4 and mask.mp4.
+
+    Returns:
+        0.
     """
+    given = demo_parser().parse_args(list(args))
+    if given.backbone not in embedded_backbones():
+        raise DitflowError(
+            f"backbone={given.backbone} is not embedded; use {', '.join(embedded_backbones())}."
+        )
     started = time.monotonic()
-    output.mkdir(parents=True, exist_ok=True)
-    reference = output / "reference.mp4"
+    output, backbone, seed = given.output, given.backbone, given.seed
+    make_output(output)
+    reference, mask = output / "reference.mp4", output / "mask.mp4"
     write_video(render([reference_clip()])[0], reference, FPS)
+    write_video(mask_of(reference_clip()), mask, FPS)
+    if not given.fit:
+        print(f"Wrote to {output}:\n  {reference}\n  {mask}")
+        return 0
     common = ["--config", backbone, "--video", str(reference), "--seed", str(seed)]
     common += ["--overwrite", "true"]
     _command("fit", *common, "--prompt", PROMPT, "--output", str(output / "latents"))
@@ -66,6 +78,21 @@ def demo(output: Path = Path("demo"), backbone: str = "sprites-rope", seed: int 
     write_video(side_by_side([enlarge(video) for video in frames]), output / "demo.gif", FPS)
     print(f"\nReference, unguided, and guided videos side by side, in {_minutes(started)}:")
     print(f"  {output / 'demo.png'}\n  {output / 'demo.gif'}")
+    return 0
+
+
+def demo_parser() -> CommandParser:
+    """Of the command line."""
+    parser = CommandParser(prog="ditflow demo", description=demo.__doc__)
+    parser.add_argument(
+        "--output", type=Path, default=Path("demo"), help="Folder of everything made."
+    )
+    parser.add_argument("--backbone", type=str, default="sprites-rope", help="An embedded one.")
+    parser.add_argument("--seed", type=int, default=5, help="Of the initial noise.")
+    parser.add_argument(
+        "--fit", type=bool, default=True, help="Otherwise the reference and its mask alone."
+    )
+    return parser
 
 
 def reference_clip() -> Clip:
@@ -73,6 +100,14 @@ def reference_clip() -> Clip:
     times = [t / (NUM_FRAMES - 1) for t in range(NUM_FRAMES)]
     path = tuple((0.30 + 0.40 * t, 0.38 + 0.9 * t * (1 - t)) for t in times)
     return Clip("circle", "red", "gray", 0.19, path, texture_seed=7)
+
+
+def mask_of(clip: Clip) -> torch.Tensor:
+    """Where a clip's sprite is, white on black: [T, 3, size, size]."""
+    away = replace(clip, path=((-9.0, -9.0),) * len(clip.path))
+    with_it, without = render([clip, away])
+    covered = (with_it - without).abs().amax(1, keepdim=True) > 0.02
+    return covered.float().expand(-1, 3, -1, -1)
 
 
 def unguided(backbone: str, seed: int) -> torch.Tensor:
@@ -105,7 +140,3 @@ def _command(*args: str) -> None:
 def _minutes(started: float) -> str:
     seconds = round(time.monotonic() - started)
     return f"{seconds // 60} min {seconds % 60} s"
-
-
-if __name__ == "__main__":
-    auto_cli(demo)

@@ -1,7 +1,7 @@
 """A backbone of one's own: CogVideoX image-to-video, which sees a first frame beside the latents.
 
-    PYTHONPATH=. ditflow fit --config cogvideox-5b --config examples/image_to_video.yaml \
-        --video ref.mp4 --prompt "a leopard running" --output runs/from-image
+    ditflow fit --config cogvideox-5b --config image_to_video.yaml --video ref.mp4 \
+        --prompt "a leopard running" --output runs/from-image
 """
 
 from pathlib import Path

@@ -2,13 +2,14 @@
 
     ditflow fit --video ref.mp4 --target positions --prompt "a red ring on a black background" \\
         --output runs/positions
-    python examples/reuse_motion.py runs/positions/motion.safetensors
+    python -m ditflow.examples.reuse_motion runs/positions/motion.safetensors
 
 By default the pipeline is the embedded `sprites-rope`, which needs no network and no GPU. For an
 embedding fitted on CogVideoX:
 
-    python examples/reuse_motion.py runs/leopard/motion.safetensors --model THUDM/CogVideoX-5b \\
-        --dtype bfloat16 --device cuda --prompts '["a paper boat floating in a bathtub"]'
+    python -m ditflow.examples.reuse_motion runs/leopard/motion.safetensors \\
+        --model THUDM/CogVideoX-5b --dtype bfloat16 --device cuda \\
+        --prompts '["a paper boat floating in a bathtub"]'
 """
 
 from pathlib import Path

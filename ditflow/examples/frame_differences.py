@@ -1,7 +1,8 @@
 """An objective of one's own: how a block's features change from each frame to the next.
 
-    PYTHONPATH=. ditflow fit --video ref.mp4 --prompt "a red ring on a gray background" \
-        --output runs/differences --model.objective examples.frame_differences.FrameDifferences
+    ditflow fit --video ref.mp4 --prompt "a red ring on a gray background" \
+        --output runs/differences \
+        --model.objective ditflow.examples.frame_differences.FrameDifferences
 """
 
 import torch

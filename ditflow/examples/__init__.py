@@ -1,0 +1,1 @@
+"""Worked examples: an objective, a backbone, and the reuse of a motion, of one's own."""
