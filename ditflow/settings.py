@@ -1,5 +1,6 @@
 """A run's settings from stacked presets, checked before anything is loaded."""
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pkgutil import resolve_name
@@ -15,6 +16,8 @@ from ditflow.errors import DitflowError, reason_of, shortened
 from ditflow.module import MotionTransfer
 from ditflow.options import preset_path
 from ditflow.yaml_files import read_mapping
+
+log = logging.getLogger(__name__)
 
 SECTIONS = ("model", "kv_injection", "data")
 """Of a configuration, what says what is computed."""
@@ -84,7 +87,7 @@ def read_settings(*configs: str | Mapping[str, Any]) -> Settings:
             raise DitflowError(
                 f"config={shortened(config)} is neither a preset nor settings by name."
             )
-        read = config if isinstance(config, Mapping) else read_mapping(preset_path(config))
+        read = config if isinstance(config, Mapping) else _of_a_file(config)
         stacked = stack(stacked, read)
     names = ", ".join(config for config in configs if isinstance(config, str))
     model = dict(_section(stacked, "model", names))
@@ -96,7 +99,7 @@ def read_settings(*configs: str | Mapping[str, Any]) -> Settings:
         "data": _section(stacked, "data", names),
         "backbone": _section(backbone, "init_args", names),
     }
-    unknown = [shortened(key) for key in stacked if key not in SECTIONS + OF_A_RUN]
+    unknown = [shortened(key) for key in stacked if key not in SECTIONS]
     unknown += [f"model.backbone.{shortened(key)}" for key in backbone if key not in LOADED_BY]
     if unknown:
         raise DitflowError(f"config={names}: {', '.join(unknown)} cannot be set here.")
@@ -139,6 +142,15 @@ def stack(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
         else:
             merged[key] = value
     return merged
+
+
+def _of_a_file(config: str) -> dict[str, Any]:
+    """A file's settings; it may be a fit's own configuration, which says more."""
+    read = read_mapping(preset_path(config))
+    unheeded = [name for name in OF_A_RUN if name in read]
+    if unheeded:
+        log.info("%s: %s are not heeded here; they are of a fit.", config, ", ".join(unheeded))
+    return {name: value for name, value in read.items() if name not in unheeded}
 
 
 def _loader(class_path: Any, configs: str) -> str:

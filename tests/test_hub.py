@@ -290,7 +290,7 @@ def test_a_card_names_its_base_model(fitted, tmp_path):
     assert "torch.bfloat16" in code
     assert "CogVideoXDPMScheduler.from_config" in code
     # Of latents: the prompt whose look they have, and of several the one to start from.
-    latents = replace(header, target="latents", prompts=("it's a \"ring\"", "b"))
+    latents = replace(header, target="latents", prompts=('it\'s a "ring"', "b"))
     folder = MotionEmbedding(latents, embedding.tensors).save_pretrained(tmp_path / "latents")
     text = ModelCard.load(folder / "README.md").text
     assert """--prompts 'it'"'"'s a "ring"' --output""" in text

@@ -3,9 +3,11 @@
 import logging
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
+import yaml
 from lightning.fabric.plugins.environments import (
     ClusterEnvironment,
     LightningEnvironment,
@@ -24,10 +26,11 @@ from ditflow.benchmark.runner import Runner
 from ditflow.benchmark.tables import write_tables
 from ditflow.claim import claim
 from ditflow.errors import DitflowError
+from ditflow.files import write_text
 from ditflow.options import manifest_path, resolve_configs
 from ditflow.page.benchmark import write_benchmark_page
 from ditflow.page.command import write_page_if_possible
-from ditflow.page.history import record_command
+from ditflow.page.history import MANIFEST, record_command
 from ditflow.page.run import PAGE
 from ditflow.parsing import CommandParser
 from ditflow.scoring import Scorer
@@ -46,12 +49,14 @@ def benchmark(args: Sequence[str]) -> int:
     """
     parser = benchmark_parser()
     paths = resolve_configs(args, manifest_path)
-    parsed = parser.instantiate(parser.parse_args(paths))
+    config = parser.parse_args(paths)
+    parsed = parser.instantiate(config)
     manifest = Manifest(**{field.name: parsed[field.name] for field in fields(Manifest)})
     configs = [token for token in paths if token.endswith((".yaml", ".yml"))]
     name = Path(configs[-1]).stem if configs else "benchmark"
     # How many shared the work is left out: the same command makes the same.
     typed = ["benchmark", *_without(_without(args, "--processes"), "--share")]
+    asked = Asked(name, typed, _as_yaml(parser, config))
     several = parsed.processes != 1
     if several and (parsed.processes < 1 or parsed.share is not None):
         raise DitflowError(f"processes={parsed.processes} must be at least 1, and without --share.")
@@ -62,22 +67,47 @@ def benchmark(args: Sequence[str]) -> int:
                 f"processes={parsed.processes} cannot be had under torchrun, which has started "
                 "several already; leave it out."
             )
-        return _run_rank(Ranks.of_torchrun(), manifest, parsed.output, name, typed)
+        return _run_rank(Ranks.of_torchrun(), manifest, parsed.output, asked)
     if not several:
         end_with_parent()
-        return run(manifest, parsed.output, name, typed, _share(parsed.share))
+        return run(manifest, parsed.output, asked, _share(parsed.share))
     jobs = manifest.jobs(parsed.output)  # anything wrong is found once
     with claim(parsed.output):
-        record_command(parsed.output, typed)
+        asked.keep(parsed.output)
         statuses = run_processes(_without(args, "--processes"), parsed.processes)
         report(parsed.output, name)
     missing = _count_missing(manifest, jobs, parsed.output)
     return 1 if missing or any(statuses) else 0
 
 
-def _run_rank(
-    ranks: Ranks, manifest: Manifest, folder: Path, name: str, typed: Sequence[str]
-) -> int:
+@dataclass(frozen=True)
+class Asked:
+    """What an output folder keeps of how it was made.
+
+    Attributes:
+        name: of the manifest, for titles.
+        typed: the command line.
+        manifest: its content, YAML.
+    """
+
+    name: str
+    typed: Sequence[str]
+    manifest: str
+
+    def keep(self, folder: Path) -> None:
+        """Write it."""
+        record_command(folder, self.typed)
+        write_text(folder / MANIFEST, self.manifest)
+
+
+def _as_yaml(parser: CommandParser, config: Any) -> str:
+    """The manifest of a parsed command line."""
+    every = yaml.safe_load(parser.dump(config))
+    kept = {field.name: every[field.name] for field in fields(Manifest)}
+    return yaml.safe_dump(kept, sort_keys=False, allow_unicode=True)
+
+
+def _run_rank(ranks: Ranks, manifest: Manifest, folder: Path, asked: Asked) -> int:
     """Run the share of one of torchrun's ranks.
 
     A process of its own does the work: if that is killed, for want of memory or by a fault of a
@@ -88,14 +118,14 @@ def _run_rank(
     with claim(folder) if ranks.rank == 0 else nullcontext():
         ranks.meet("claimed")
         share = ranks.rank, ranks.size, ranks.local_rank
-        with workers(typed[1:], [share]) as (worker,):
+        with workers(asked.typed[1:], [share]) as (worker,):
             status = worker.wait()
         if status:
             log.error("The process of rank %d ended with status %d.", ranks.rank, status)
         failed = ranks.meet("finished", int(status != 0))
         if ranks.rank == 0:
-            record_command(folder, typed)
-            report(folder, name)
+            asked.keep(folder)
+            report(folder, asked.name)
             failed += _count_missing(manifest, jobs, folder)
     failed = ranks.meet("reported", failed)
     return 1 if failed else 0
@@ -124,8 +154,7 @@ def benchmark_parser() -> CommandParser:
 def run(
     manifest: Manifest,
     folder: Path,
-    name: str,
-    typed: Sequence[str],
+    asked: Asked,
     part: tuple[int, int] | None = None,
 ) -> int:
     """Run a manifest's jobs of this process, then write tables, montages and the page.
@@ -133,8 +162,7 @@ def run(
     Args:
         manifest: what to run.
         folder: of the output.
-        name: of the manifest, for titles.
-        typed: the command line, which is kept in the folder.
+        asked: how, which is kept in the folder.
         part: rank and number of processes; by default as this process was started.
 
     Returns:
@@ -147,13 +175,13 @@ def run(
     runner = Runner(folder, manifest.references, _scorer(manifest))
     failed = 0
     with claim(folder) if part is None and rank == 0 else nullcontext():
-        record_command(folder, typed)
+        asked.keep(folder)
         for job in tqdm(own, desc=f"Rank {rank} of {ranks}" if ranks > 1 else "Jobs", unit="job"):
             error = runner.run(job)
             if error is not None:
                 failed += 1
                 log.error("%s failed: %s", job, error)
-        report(folder, name)
+        report(folder, asked.name)
     if failed:
         print(f"{failed} of {len(own)} jobs failed; run the same command again to retry them.")
     return 1 if failed else 0

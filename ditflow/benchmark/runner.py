@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning import Trainer
+from lightning import Callback, Trainer
 
 from ditflow.backbones.cogvideox import CogVideoXBackbone
 from ditflow.benchmark.jobs import Job, Result, is_finished, twin, write_result
+from ditflow.benchmark.record import FitRecord
 from ditflow.benchmark.references import References
 from ditflow.callbacks import EmbeddingCheckpoint, KVInjection
 from ditflow.claim import remove_results
@@ -70,8 +71,10 @@ class Runner:
         other = twin(path, key)
         if other is None:
             return False
-        with whole(path.with_suffix(".mp4")) as partial:
-            shutil.copyfile(other.with_suffix(".mp4"), partial)
+        for suffix in (".mp4", ".png"):
+            if other.with_suffix(suffix).exists():
+                with whole(path.with_suffix(suffix)) as partial:
+                    shutil.copyfile(other.with_suffix(suffix), partial)
         made = json.loads(other.read_text(encoding="utf-8"))
         write_result(path, made | self._describe(result, key))
         return True
@@ -94,15 +97,17 @@ class Runner:
             }
         )
         with tempfile.TemporaryDirectory() as folder:
-            module = self._module(job, backbone)
+            module, record = self._module(job, backbone), FitRecord()
             with peak_memory(backbone.device) as peak:
                 started = time.monotonic()
-                self._trainer(job, folder, backbone.device).fit(module, data)
+                self._trainer(job, folder, backbone.device, record).fit(module, data)
                 seconds = time.monotonic() - started
             for result in wanted:
                 if not result.is_reused:
-                    cost = {"seconds": seconds, "peak_mib": peak.mib}
-                    yield result, module.videos[0], data, cost
+                    path = result.path(self.folder)
+                    record.write_flows(self.folder, job.backbone, reference.name, path)
+                    made = {"seconds": seconds, "peak_mib": peak.mib, "losses": record.losses}
+                    yield result, module.videos[0], data, made
                     continue
                 again = MotionDataModule(
                     prompts=[result.prompt], embedding=Path(folder) / "motion.safetensors"
@@ -119,8 +124,10 @@ class Runner:
         module.progress = False
         return module
 
-    def _trainer(self, job: Job, folder: str, device: torch.device) -> Trainer:
-        callbacks = [KVInjection(**job.settings.injection)]
+    def _trainer(
+        self, job: Job, folder: str, device: torch.device, *callbacks: Callback
+    ) -> Trainer:
+        callbacks = [KVInjection(**job.settings.injection), *callbacks]
         if job.reused:
             callbacks.append(EmbeddingCheckpoint())
         return quiet_trainer(folder, callbacks, device)

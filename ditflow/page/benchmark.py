@@ -1,18 +1,23 @@
 """The page of a benchmark: its tables, and every result to browse."""
 
+import io
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ditflow.benchmark.jobs import read_results
+from ditflow.benchmark.record import reference_flow
 from ditflow.benchmark.tables import ordered, sections
 from ditflow.files import write_text, written
-from ditflow.page.history import read_commands
-from ditflow.page.render import link, render
+from ditflow.page.history import read_commands, read_manifest
+from ditflow.page.render import data_uri, link, render
 from ditflow.page.run import PAGE
+from ditflow.pictures import as_image, color_wheel
 from ditflow.scoring import HEADINGS
 
 TABLE = "table.md"
+MOST_LOSSES = 10_000
 SHOWN = ("mf", "iq", "trajectory_error", "temporal_consistency")
 """Scores below a video; the tables have all of them."""
 
@@ -41,6 +46,8 @@ def write_benchmark_page(folder: Path) -> Path:
         results=len(records),
         sections=sections(records),
         failed=failed,
+        wheel=_wheel(),
+        manifest=read_manifest(folder),
         montages=[(path.stem, link(path, folder)) for path in montages],
         commands=read_commands(folder),
         choices=_choices(records, folder),
@@ -80,9 +87,38 @@ def _choices(records: Sequence[dict[str, Any]], folder: Path) -> dict[str, Any]:
             name: None if path is None else link(path, folder)
             for name, path in sorted(videos.items())
         },
+        "flows": {
+            backbone: {name: _flow(folder, reference_flow(backbone, name)) for name in videos}
+            for backbone in ordered(records, "backbone")
+        },
         "categories": ordered(records, "category"),
         "results": [_result(record, folder) for record in records],
     }
+
+
+def _wheel() -> str:
+    """Which colour of a motion flow is which direction."""
+    content = io.BytesIO()
+    as_image(color_wheel()).save(content, "png")
+    return data_uri(content.getvalue(), "image/png")
+
+
+def _flow(folder: Path, file: str) -> str | None:
+    """Address of the picture of a motion flow, if it is there."""
+    path = video_in(folder, {"file": file})
+    return None if path is None else link(path, folder)
+
+
+def _curve(losses: Any) -> dict[str, str] | None:
+    """A fit's losses as the points of a line in a box of 100 by 24, and in words."""
+    if not isinstance(losses, list) or not 1 < len(losses) <= MOST_LOSSES:
+        return None
+    if not all(isinstance(loss, float) and math.isfinite(loss) for loss in losses):
+        return None
+    low, high = min(losses), max(losses)
+    across, up = 100 / (len(losses) - 1), 22 / ((high - low) or 1.0)
+    points = (f"{i * across:.1f},{23 - (loss - low) * up:.1f}" for i, loss in enumerate(losses))
+    return {"line": " ".join(points), "text": f"loss {losses[0]:.3g} to {losses[-1]:.3g}"}
 
 
 def _result(record: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -99,6 +135,8 @@ def _result(record: dict[str, Any], folder: Path) -> dict[str, Any]:
         "name": name,
         "prompt": record["prompt"],
         "file": None if path is None or "error" in record else link(path, folder),
+        "flow": _flow(folder, str(Path(record["file"]).with_suffix(".png"))),
+        "curve": _curve(record.get("losses")),
         "error": record.get("error"),
         "scores": ", ".join(f"{HEADINGS[s]} {scores[s]:.3f}" for s in SHOWN if s in scores),
     }

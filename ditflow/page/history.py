@@ -7,6 +7,7 @@ from pathlib import Path
 from ditflow.files import write_text
 
 COMMANDS = "commands.txt"
+MANIFEST = "manifest.yaml"
 
 
 def record_command(folder: Path, args: Sequence[str]) -> None:
@@ -29,7 +30,16 @@ def record_command(folder: Path, args: Sequence[str]) -> None:
 
 def read_commands(folder: Path) -> str:
     """The commands, one after another; nothing for a folder of an older run."""
+    return _read(folder / COMMANDS)
+
+
+def read_manifest(folder: Path) -> str:
+    """A benchmark's manifest as it was run; nothing for a folder of an older one."""
+    return _read(folder / MANIFEST)
+
+
+def _read(path: Path) -> str:
     try:
-        return (folder / COMMANDS).read_text(encoding="utf-8", errors="replace")
+        return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""

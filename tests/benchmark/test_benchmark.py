@@ -208,6 +208,15 @@ def test_a_benchmark_resumes_and_renews_what_changed(tmp_path, capsys):
     page = Page(out / "index.html")
     assert "8 results" in page.text
     assert f"ditflow benchmark --config {tmp_path / 'small.yaml'} --output {out}" in page.text
+    # What a fit looked like on the way; a reuse is none, nor is plain sampling.
+    for result in results:
+        optimised = result["method"] == "ditflow" and not result["reused"]
+        assert len(result.get("losses", [])) == optimised
+        assert (out / result["file"]).with_suffix(".png").exists() == optimised
+    with Image.open(out / "flows" / "rope" / f"{results[0]['video']}.png") as picture:
+        assert picture.size == (7 * 58, 7 * 58)
+    assert "methods:" in page.text
+    assert yaml.safe_load((out / "manifest.yaml").read_text())["methods"] == manifest()["methods"]
     assert len(decord.VideoReader(str(out / results[0]["file"]))) == 25
     rates = [
         decord.VideoReader(str(path)).get_avg_fps()

@@ -71,6 +71,32 @@ def test_it_has_tables_results_and_failures(folder):
     assert made["results"][0]["scores"] == "MF 0.500, IQ 0.750"
 
 
+def test_it_has_settings_losses_and_flows_where_they_were_kept(folder, tmp_path):
+    page = Page(write_benchmark_page(folder))
+    assert "manifest.yaml" not in page.text
+    assert choices(page)["flows"] == {"rope": {"clip-1": None, "clip-2": None}}
+    assert {result["curve"] for result in choices(page)["results"]} == {None}
+
+    (tmp_path / "manifest.yaml").write_text("methods: {<b>ours</b>: []}")
+    record(tmp_path, "fitted", "clip-1", losses=[2.0, 1.5, 1.0])
+    for odd in ([2.0, "x"], [2.0, float("nan")], [1.0], 3, [1.0] * 20_000, [True, False]):
+        record(tmp_path, f"odd {odd!s:.20}", "clip-1", losses=odd)
+    made = next((tmp_path / "results/rope").glob(f"m{b'fitted'.hex()}/clip-1/*.mp4"))
+    made.with_suffix(".png").write_bytes(b"x")
+    (tmp_path / "flows/rope").mkdir(parents=True)
+    (tmp_path / "flows/rope/clip-1.png").write_bytes(b"x")
+    page = Page(write_benchmark_page(tmp_path))
+    assert "methods: {<b>ours</b>: []}" in page.text
+    assert choices(page)["flows"]["rope"]["clip-1"] == "flows/rope/clip-1.png"
+    shown = {result["name"]: result for result in choices(page)["results"]}
+    assert shown["fitted"]["curve"] == {
+        "line": "0.0,1.0 50.0,12.0 100.0,23.0",
+        "text": "loss 2 to 1",
+    }
+    assert shown["fitted"]["flow"].endswith("clip-1/caption-seed0.png")
+    assert all(shown[name]["curve"] is None for name in shown if name.startswith("odd"))
+
+
 def test_reused_results_say_of_which_prompt(tmp_path):
     record(tmp_path, "plain", "clip-1", "scene", reused=True, fitted="caption")
     (result,) = choices(Page(write_benchmark_page(tmp_path)))["results"]

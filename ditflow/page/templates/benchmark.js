@@ -1,4 +1,4 @@
-const { backbones, videos, categories, results } = JSON.parse(
+const { backbones, videos, flows, categories, results } = JSON.parse(
   document.getElementById("choices").textContent
 );
 const [backbone, video, category, seed] = ["backbone", "video", "category", "seed"].map((id) =>
@@ -22,7 +22,21 @@ function fill(select, values) {
   select.parentElement.hidden = values.length < 2;
 }
 
-function figure(name, file, detail, error) {
+function drawing(curve) {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  svg.setAttribute("viewBox", "0 0 100 24");
+  svg.setAttribute("class", "curve");
+  svg.setAttribute("role", "img");
+  svg.setAttribute("aria-label", curve.text);
+  const line = document.createElementNS("http://www.w3.org/2000/svg", "polyline");
+  line.setAttribute("class", "loss");
+  line.setAttribute("points", curve.line);
+  line.setAttribute("vector-effect", "non-scaling-stroke");
+  svg.append(line);
+  return svg;
+}
+
+function figure(name, file, detail, { error, flow, curve } = {}) {
   const made = document.createElement("figure");
   if (file) {
     const player = document.createElement("video");
@@ -35,6 +49,12 @@ function figure(name, file, detail, error) {
   const caption = element("figcaption", `${name} `);
   caption.append(element("span", detail, "detail"));
   made.append(caption);
+  if (flow) {
+    const picture = element("img", "", "flow");
+    Object.assign(picture, { src: flow, alt: `Motion flow, ${name}`, loading: "lazy" });
+    made.append(picture);
+  }
+  if (curve) made.append(drawing(curve), element("p", curve.text, "faint"));
   return made;
 }
 
@@ -50,9 +70,12 @@ function show() {
     : "Nothing was made for this choice yet.";
   for (const old of shown.querySelectorAll("video")) old.removeAttribute("src"); // let it go
   shown.replaceChildren(
-    figure("reference", videos[video.value], video.value),
-    ...chosen.map((r) => figure(r.name, r.file, r.scores, r.error))
+    figure("reference", videos[video.value], video.value, {
+      flow: flows[backbone.value]?.[video.value],
+    }),
+    ...chosen.map((r) => figure(r.name, r.file, r.scores, r))
   );
+  document.getElementById("colours").hidden = !shown.querySelector(".flow");
   player.take();
 }
 
