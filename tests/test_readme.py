@@ -1,14 +1,17 @@
-"""The README's Python, run as it stands there."""
+"""The README's Python, run as it stands there, and its commands, held against the parsers."""
 
 import re
+import shlex
 from pathlib import Path
 
 import torch
 
+from ditflow.completion import parsers
 from ditflow.reading import read_video
 from ditflow.video import write_video
 
 README = Path(__file__).parents[1] / "README.md"
+QUICKSTART = README.parent / "docs" / "quickstart.md"
 
 
 def block(containing: str) -> str:
@@ -16,6 +19,32 @@ def block(containing: str) -> str:
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
     (found,) = [code for code in blocks if containing in code]
     return found
+
+
+def commands() -> list[list[str]]:
+    """Every `ditflow` command of the README and the quick start, as a shell would split it."""
+    texts = [README.read_text(encoding="utf-8"), QUICKSTART.read_text(encoding="utf-8")]
+    blocks = re.findall(r"```bash\n(.*?)```", "\n".join(texts), re.DOTALL)
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    split = [shlex.split(line, comments=True) for line in lines]
+    return [words[1:] for words in split if words[:1] == ["ditflow"]]
+
+
+def test_every_command_has_the_options_that_are_named():
+    known = {
+        name: {option for action in parser._actions for option in action.option_strings}
+        for name, parser in parsers().items()
+    }
+    assert len(commands()) > 15
+    for words in commands():
+        name = " ".join(words[:2]) if words[0] == "rate" else words[0]
+        given = [word.partition("=")[0] for word in words if word.startswith("--")]
+        assert [option for option in given if option not in known[name]] == [], words
+
+
+def test_what_is_reused_on_other_prompts_was_fitted_to_positions():
+    (leopard,) = (words for words in commands() if "runs/leopard" in words)
+    assert leopard[leopard.index("--target") + 1] == "positions"
 
 
 def test_fitting_in_python(tmp_path, monkeypatch, reference_video):
