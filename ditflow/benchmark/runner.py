@@ -70,6 +70,7 @@ class Runner:
         other = twin(path, key)
         if other is None:
             return False
+        path.unlink(missing_ok=True)  # see `_file`
         with whole(path.with_suffix(".mp4")) as partial:
             shutil.copyfile(other.with_suffix(".mp4"), partial)
         made = json.loads(other.read_text(encoding="utf-8"))
@@ -139,6 +140,9 @@ class Runner:
         path = result.path(self.folder)
         # What killed processes left of this one, which no other process makes.
         remove_results(path.parent, [f".{escape(path.stem)}.*.partial*"])
+        # An old result beside a new video would be taken for that of its settings, if this process
+        # were killed between the two.
+        path.unlink(missing_ok=True)
         write_video(video, path.with_suffix(".mp4"), data.fps)
         shown = self.folder / "references" / f"{result.job.reference.name}.mp4"
         if not shown.exists():  # a drawn reference is there already, and is what was read

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import logging
+import sys
 from pathlib import Path
 
 import decord
@@ -14,6 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from ditflow import DitflowError
 from ditflow.benchmark import Manifest, Reference, VideoList
 from ditflow.benchmark.bootstrap import interval
+from ditflow.benchmark.events import write_events
 from ditflow.benchmark.jobs import read_results, share
 from ditflow.benchmark.references import CATEGORIES
 from ditflow.benchmark.runner import Runner
@@ -244,6 +247,65 @@ def test_a_benchmark_resumes_and_renews_what_changed(tmp_path, capsys):
         assert of["same"][what] == of["ditflow"][what]
     assert of["same"]["file"] != of["ditflow"]["file"]
     assert (out / of["same"]["file"]).read_bytes() == (out / of["ditflow"]["file"]).read_bytes()
+
+
+def test_a_benchmark_that_is_stopped_reports_what_is_there(tmp_path, monkeypatch, caplog, capsys):
+    def stopped(self, job):
+        """As Lightning ends the process at Ctrl-C."""
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            sys.exit(1)
+
+    monkeypatch.setattr(Runner, "run", stopped)
+    with caplog.at_level(logging.WARNING, "ditflow"):
+        assert run(tmp_path, manifest()) == 130
+    out = tmp_path / "out"
+    assert f"the same command makes what is missing in {out}" in caplog.text
+    assert (out / "table.md").exists()
+    assert (out / "index.html").exists()
+    assert capsys.readouterr().err.endswith("ditflow: stopped.\n")
+
+
+def test_no_result_of_other_settings_stands_beside_a_new_video(
+    tmp_path, reference_video, monkeypatch
+):
+    """Also if the process ends between the writing of the two."""
+    references = VideoList([Reference("one", reference_video, "a", "b", "c")])
+    runner, out = Runner(tmp_path, references, Scorer(grid=8)), tmp_path
+    for seed, ends in ((0, False), (1, True)):
+        quick = QUICK | {"data": {"num_frames": 9, "fps": 8.0 + seed}}
+        made = Manifest(references, {"b": ["sprites-rope", quick]}, {"m": ["backbone"]})
+        job = made.jobs(out)[0]
+        (path,) = (result.path(out) for result in job.results())
+        if ends:
+            assert path.exists()
+            monkeypatch.setattr("ditflow.benchmark.runner.write_result", ended)
+            with pytest.raises(KeyboardInterrupt):
+                runner.run(job)
+            assert path.with_suffix(".mp4").exists()
+            assert not path.exists()
+        else:
+            assert runner.run(job) is None
+
+
+def ended(*_) -> None:
+    raise KeyboardInterrupt
+
+
+def test_of_several_event_files_the_last_is_left(tmp_path):
+    """Of processes that report at once, each would else remove the other's."""
+    events = tmp_path / "tensorboard"
+    events.mkdir()
+    earlier, later = (
+        events / f"events.out.tfevents.{n}.host.1.0" for n in ("1000000000", "9" * 10)
+    )
+    earlier.touch()
+    later.touch()
+    assert write_events("table", [], tmp_path, "name") == events
+    assert not earlier.exists()
+    assert later.exists()
+    assert len(list(events.iterdir())) == 2
 
 
 def test_a_job_that_fails_is_filed_and_the_rest_go_on(tmp_path, capsys):
