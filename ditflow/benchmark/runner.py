@@ -14,7 +14,7 @@ from lightning import Trainer
 
 from ditflow.backbones.cogvideox import CogVideoXBackbone
 from ditflow.backbones.loading import load_backbone
-from ditflow.benchmark.jobs import Job, Result, is_finished, twin, write_result
+from ditflow.benchmark.jobs import Job, Key, Result, is_finished, twin, write_result
 from ditflow.benchmark.references import References
 from ditflow.callbacks import EmbeddingCheckpoint, KVInjection
 from ditflow.claim import remove_results
@@ -64,7 +64,7 @@ class Runner:
             return reason
         return None
 
-    def _taken(self, result: Result, key: str) -> bool:
+    def _taken(self, result: Result, key: Key) -> bool:
         """Whether a result could be copied from its twin."""
         path = result.path(self.folder)
         other = twin(path, key)
@@ -132,7 +132,7 @@ class Runner:
         video: torch.Tensor,
         data: MotionDataModule,
         cost: dict[str, Any],
-        key: str,
+        key: Key,
     ) -> None:
         scores = self.scorer.score(
             video, data.frames, result.prompt, reference_name=result.job.reference.name
@@ -149,10 +149,11 @@ class Runner:
             write_video(data.frames, shown, data.fps)
         write_result(path, self._describe(result, key) | cost | {"scores": scores})
 
-    def _describe(self, result: Result, key: str) -> dict[str, Any]:
+    def _describe(self, result: Result, key: Key) -> dict[str, Any]:
         job = result.job
         return {
-            "key": key,
+            "key": key.settings,
+            "content": key.content,
             "order": job.order,
             "file": str(result.path(self.folder).relative_to(self.folder).with_suffix(".mp4")),
             "backbone": job.backbone,

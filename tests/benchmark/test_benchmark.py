@@ -17,7 +17,7 @@ from ditflow import DitflowError
 from ditflow.benchmark import Manifest, Reference, VideoList
 from ditflow.benchmark.bootstrap import interval
 from ditflow.benchmark.events import write_events
-from ditflow.benchmark.jobs import read_results, share
+from ditflow.benchmark.jobs import is_finished, read_results, share, write_result
 from ditflow.benchmark.references import CATEGORIES
 from ditflow.benchmark.runner import Runner
 from ditflow.benchmark.tables import comma_separated, markdown
@@ -287,6 +287,27 @@ def test_no_result_of_other_settings_stands_beside_a_new_video(
             assert not path.exists()
         else:
             assert runner.run(job) is None
+
+
+def test_a_reference_of_other_content_makes_other_results(tmp_path):
+    video = tmp_path / "clip.mp4"
+    video.write_bytes(b"one")
+    references = VideoList([Reference("one", video, "a", "b", "c")])
+    made = Manifest(references, {"b": ["sprites-rope"]}, {"m": ["backbone"]})
+
+    def result():
+        return next(made.jobs(tmp_path)[0].results())
+
+    first, path = result(), result().path(tmp_path)
+    runner = Runner(tmp_path, references, Scorer(grid=8))
+    content = runner._describe(first, first.key({})) | {"scores": {}}
+    write_result(path, content)
+    assert is_finished(path, first.key({}))
+    video.write_bytes(b"two")  # encoded anew under the same name
+    assert not is_finished(path, result().key({}))
+    older = {name: value for name, value in content.items() if name != "content"}
+    write_result(path, older)
+    assert is_finished(path, result().key({}))
 
 
 def ended(*_) -> None:
