@@ -13,8 +13,13 @@ LOCK = ".ditflow.lock"
 
 
 @contextmanager
-def claim(folder: Path) -> Iterator[None]:
+def claim(folder: Path, shared: bool = False) -> Iterator[None]:
     """Make an output folder and hold it until the block ends, or the process does, however.
+
+    Args:
+        folder: of the output.
+        shared: whether processes that hold no claim may be writing to it already. What killed ones
+            left half written, which cannot be told from theirs, then stays for another run.
 
     Raises:
         DitflowError: it cannot be written to, or another run that goes on writes to it.
@@ -28,7 +33,8 @@ def claim(folder: Path) -> Iterator[None]:
             f"output={folder} is being written to by another run; wait for it, or give another "
             "folder."
         ) from error
-    remove_results(folder, (".*.partial*", "checkpoints/.*.partial*"))  # of runs that were killed
+    if not shared:  # all that is half written is of runs that were killed
+        remove_results(folder, (".*.partial*", "checkpoints/.*.partial*"))
     try:
         yield
     finally:
@@ -38,21 +44,23 @@ def claim(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def refuse_results(folder: Path, names: Sequence[str]) -> None:
+def refuse_results(folder: Path, patterns: Sequence[str], resumable: bool = True) -> None:
     """Refuse to write over what an earlier run left.
 
     Args:
         folder: of the output.
-        names: of results, any of which tells of an earlier run.
+        patterns: of results, any of which tells of an earlier run.
+        resumable: whether the command takes --resume.
 
     Raises:
         DitflowError: names the first that is there, and what to do.
     """
-    for name in names:
-        if (folder / name).exists():
+    for pattern in patterns:
+        for path in sorted(folder.glob(pattern)):
+            resume = f"go on with that run by --resume {folder}, " if resumable else ""
             raise DitflowError(
-                f"output={folder} holds the results of an earlier run ({name}); go on with that "
-                f"run by --resume {folder}, replace it by --overwrite true, or give another folder."
+                f"output={folder} holds the results of an earlier run ({path.relative_to(folder)});"
+                f" {resume}replace it by --overwrite true, or give another folder."
             )
 
 
@@ -65,4 +73,4 @@ def remove_results(folder: Path, patterns: Sequence[str]) -> None:
     """
     for pattern in patterns:
         for path in folder.glob(pattern):
-            path.unlink()
+            path.unlink(missing_ok=True)  # another process may be faster

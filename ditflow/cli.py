@@ -97,6 +97,8 @@ def main(args: Sequence[str] | None = None) -> int:
         return 130
     except SystemExit as ended:
         if isinstance(ended.__context__, KeyboardInterrupt):  # Lightning has shut down for it
+            if args[0] not in LIGHTNING:  # those have said how to go on
+                print("ditflow: stopped.", file=sys.stderr)
             return 130
         raise
 

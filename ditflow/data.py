@@ -1,6 +1,5 @@
 """What a run is given: a reference video and prompts to fit, or prompts and seeds to sample."""
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +10,9 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from ditflow.compatibility import check_fits
 from ditflow.embedding import MotionEmbedding
+from ditflow.embedding_header import MOST_FPS, SEEDS
 from ditflow.errors import DitflowError
+from ditflow.hashing import hash_of_files
 from ditflow.reading import FrameRange
 from ditflow.reference import ReferenceVideo, read_reference
 
@@ -96,13 +97,18 @@ class MotionDataModule(LightningDataModule):
         self.prompts = read_prompts(prompts or (), prompts_file)
         self.range = FrameRange(start_frame, num_frames, stride, resample)
         self.height, self.width = height, width
-        if fps is not None and not fps > 0:
-            raise DitflowError(f"fps={fps} must be greater than 0.")
+        if fps is not None and not 0 < fps <= MOST_FPS:
+            raise DitflowError(f"fps={fps} must be greater than 0 and at most {MOST_FPS}.")
+        for seed in seeds or ():
+            if not SEEDS.start <= seed < SEEDS.stop:
+                raise DitflowError(f"seeds={seed} must be {SEEDS.start} to {SEEDS.stop - 1}.")
         self._fps = fps
         self.seeds = seeds
         self.store_reference, self.cache = store_reference, cache
         self.read: ReferenceVideo | None = None
         self._read_for: tuple[int, ...] | None = None
+        self.video_file, self.mask_file = ("", ""), ("", "")
+        """File name and SHA-256 of what was read, for the embedding's header."""
         self.motion: MotionEmbedding | None = None
         self.finished: set[SampleItem] = set()
         """Of a predict: what is there already, and is not made again."""
@@ -150,6 +156,9 @@ class MotionDataModule(LightningDataModule):
                 backbone, self.video, self.mask, self.range, self.height, self.width
             )
             self._read_for = wanted
+            # Now, for at the end of a fit the files may have been moved.
+            self.video_file = _name_and_hash(self.video)
+            self.mask_file = ("", "") if self.mask is None else _name_and_hash(self.mask)
         return self.read
 
     def train_dataloader(self) -> DataLoader:
@@ -170,15 +179,15 @@ class MotionDataModule(LightningDataModule):
         )
 
 
-def name_and_hash(path: Path) -> tuple[str, str]:
-    """File name and SHA-256 of a reference or a mask, for the embedding's header."""
-    files = [path]
+def _name_and_hash(path: Path) -> tuple[str, str]:
+    return path.name, hash_of_files(files_of(path))
+
+
+def files_of(path: Path) -> list[Path]:
+    """A video's or mask's own file, or all those of its folder, in order."""
     if path.is_dir():
-        files = sorted(inside for inside in path.iterdir() if inside.is_file())
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(file.read_bytes())
-    return path.name, digest.hexdigest()
+        return sorted(inside for inside in path.iterdir() if inside.is_file())
+    return [path]
 
 
 def read_prompts(prompts: Sequence[str], file: Path | str | None) -> list[str]:

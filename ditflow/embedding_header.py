@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,12 @@ LONGEST = 1_000_000
 
 TOKENS = 2**22
 """Patches of a video at most: thirty times CogVideoX's largest."""
+
+MOST_FPS = 1000
+"""Frames a second at most."""
+
+SEEDS = range(-(2**63), 2**64)
+"""What torch takes."""
 
 LOADER = "ditflow.load_backbone"
 MODEL = frozenset(
@@ -164,6 +170,28 @@ def read_header(path: Path | str) -> EmbeddingHeader:
     return header
 
 
+def check_readable(header: EmbeddingHeader) -> None:
+    """Refuse before a fit what the reader of its embedding would refuse after it.
+
+    Raises:
+        DitflowError: names the value.
+    """
+    length = len(json.dumps(asdict(header)))
+    if length > LONGEST:
+        raise DitflowError(
+            f"prompts and settings would have {length} characters in the embedding's header, which "
+            f"has at most {LONGEST}; give fewer or shorter prompts."
+        )
+    wrong = _wrong_value(header)
+    if wrong is None and not _is_plain(header.model):
+        wrong = f"model={shortened(header.model)}"
+    if wrong is not None:
+        raise DitflowError(
+            f"{wrong} is more than an embedding can hold, or of another kind; give a shorter text, "
+            "a smaller number or a plain value."
+        )
+
+
 def unreadable(path: Path | str) -> DitflowError:
     """The error of a file that is not safetensors."""
     return DitflowError(
@@ -290,6 +318,6 @@ _CHECKS: Mapping[str, Callable[[Any], bool]] = {
     "guided_steps": _whole(1, 10_000),
     "block": _whole(0, 10_000),
     "prompts": _all(_text, 1, 10_000),
-    "seed": _whole(-(2**63), 2**64 - 1),
-    "fps": lambda value: type(value) in (int, float) and 0 < value <= 1000,
+    "seed": _whole(SEEDS.start, SEEDS.stop - 1),
+    "fps": lambda value: type(value) in (int, float) and 0 < value <= MOST_FPS,
 }

@@ -1,6 +1,8 @@
 """Output folders, and files written whole or not at all."""
 
 import os
+import secrets
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,9 +20,8 @@ def make_output(folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".ditflow"
-        probe.touch()
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=folder):  # of a name that no other process takes
+            pass
     except OSError as error:
         raise DitflowError(
             f"output={folder} is not writable ({error.strerror}); give another folder."
@@ -32,13 +33,13 @@ def whole(path: Path) -> Iterator[Path]:
     """Write a file whole or not at all: yields the name to write it under, beside its own.
 
     What was written is flushed to the disk and renamed; after an exception nothing of it is left,
-    and what had the name before is still there. The name is each process' own: several of a
-    benchmark may make the same reference at once.
+    and what had the name before is still there. The name is each writer's own: several of a
+    benchmark, on one machine or several, may make the same reference at once.
 
     Raises:
         DitflowError: the disk is full or does not take the file.
     """
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    partial = path.with_name(f".{path.stem}.{secrets.token_hex(8)}.partial{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield partial

@@ -42,6 +42,9 @@ class GuidedSampling(LightningModule):
         sampler_options: how to sample.
         parameterization: of positions.
         separate_query_key: whether rotary positions have copies of their own for queries and keys.
+
+    Raises:
+        DitflowError: more steps than the backbone's schedule has.
     """
 
     def __init__(
@@ -52,6 +55,12 @@ class GuidedSampling(LightningModule):
         separate_query_key: bool,
     ):
         super().__init__()
+        most = backbone.scheduler.config.num_train_timesteps
+        if sampler_options.num_steps > most:
+            raise DitflowError(
+                f"num_inference_steps={sampler_options.num_steps} is more than the {most} that "
+                f"{backbone.name} was trained with; use at most as many."
+            )
         # In a list: the frozen backbone is no submodule, and is neither moved nor saved with us.
         self._backbone = [backbone]
         self.sampler_options = sampler_options

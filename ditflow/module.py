@@ -13,6 +13,7 @@ from tqdm import tqdm
 from ditflow.backbones.base import BlockFeatures, BlockOutputs, Positions
 from ditflow.backbones.cogvideox import CogVideoXBackbone
 from ditflow.data import MotionItem
+from ditflow.embedding_header import SEEDS
 from ditflow.encoding import encode
 from ditflow.errors import DitflowError
 from ditflow.guided_sampling import GuidedSampling
@@ -101,6 +102,8 @@ class MotionTransfer(GuidedSampling):
             raise DitflowError(f"optimization_steps={optimization_steps} must be at least 0.")
         if gradient_reuse < 1:
             raise DitflowError(f"gradient_reuse={gradient_reuse} must be at least 1.")
+        if not SEEDS.start <= seed < SEEDS.stop:
+            raise DitflowError(f"seed={seed} must be {SEEDS.start} to {SEEDS.stop - 1}.")
         backbone.check_block(block)
         self.objective = objective or AttentionMotionFlow()
         self.target = target
@@ -290,7 +293,16 @@ class MotionTransfer(GuidedSampling):
 
         Returns:
             a video [T, 3, height, width] for each prompt of this process.
+
+        Raises:
+            DitflowError: not all guided steps are finished.
         """
+        if len(self.finished) < self.guided_steps:
+            raise DitflowError(
+                f"the fit was ended after {len(self.finished)} of {self.guided_steps} guided "
+                "steps, by a limit of the trainer or a callback; leave that out, and go on by "
+                "--resume."
+            )
         if not self.videos:
             num_frames = len(self.trainer.datamodule.frames)
             self.videos = [

@@ -10,6 +10,7 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from ditflow import __version__
 from ditflow.callbacks import (
@@ -20,9 +21,11 @@ from ditflow.callbacks import (
     StopNotice,
     VideoWriter,
 )
+from ditflow.callbacks.embedding_checkpoint import header_of
 from ditflow.checkpoints import WholeCheckpoints
 from ditflow.claim import claim, refuse_results, remove_results
 from ditflow.data import MotionDataModule
+from ditflow.embedding_header import check_readable
 from ditflow.errors import DitflowError
 from ditflow.files import whole
 from ditflow.module import MotionTransfer
@@ -34,7 +37,7 @@ from ditflow.parsing import OneLineErrors
 from ditflow.plan.running import describe_run
 from ditflow.predictions import Predictions
 from ditflow.resume import check_same_run, checkpoint_path, read_run, run_of
-from ditflow.unheeded import refuse_unheeded
+from ditflow.unheeded import refuse_limits, refuse_unheeded
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +51,9 @@ RESULTS = ("motion.safetensors", FINISHED, "checkpoints/last.ckpt")
 
 MADE = (
     *RESULTS,
-    *("video-*.mp4", "reference.mp4", "comparison.mp4", "tensorboard/events.out.*"),
+    # Numbered by prompt, up to 999: a user's own video-original.mp4 is none of them.
+    *(f"video-{'[0-9]' * digits}-*.mp4" for digits in (1, 2, 3)),
+    *("reference.mp4", "comparison.mp4", "tensorboard/events.out.*"),
     *(PAGE, COMMANDS),
 )
 """All that a fit may leave, but for its config.yaml, which every run writes."""
@@ -115,6 +120,7 @@ class MotionCLI(LightningCLI):
         self.config = parser.parse_args(args)
         refuse_unheeded(args)
         config = self.config[self.config.subcommand]
+        refuse_limits(self.config.subcommand, config.trainer)
         self.resumed, self.begun_anew = None, None
         if config.ckpt_path is not None:
             path = checkpoint_path(config.ckpt_path)
@@ -176,7 +182,17 @@ class MotionCLI(LightningCLI):
                 ModelCheckpoint(root / "checkpoints", "last", enable_version_counter=False)
             )
         self.trainer_defaults["callbacks"] = callbacks
-        return super().instantiate_trainer(**kwargs)
+        try:
+            return super().instantiate_trainer(**kwargs)
+        except DitflowError:
+            raise
+        except (MisconfigurationException, ImportError, TypeError, ValueError) as error:
+            given = [f"trainer.{name}={config[name]}" for name in ("accelerator", "devices")]
+            reason = " ".join(str(error).split()).rstrip(".")
+            raise DitflowError(
+                f"{', '.join(given)}: no such trainer can be had ({reason}); leave options of the "
+                "trainer out, or correct what is named."
+            ) from error
 
     def before_fit(self) -> None:
         """Everything that can be wrong with the input is found before anything is written."""
@@ -184,11 +200,13 @@ class MotionCLI(LightningCLI):
         self.datamodule.read_reference(self.model.backbone)
         injection = self._get(self.config_init, "kv_injection")
         injection.check(self.model.backbone)
+        used = injection if injection.enabled else None
+        check_readable(header_of(self.model, self.datamodule, used))
         if self.resumed is not None:
-            used = injection if injection.enabled else None
             check_same_run(self.resumed, run_of(self.model, self.datamodule, used))
         root = self._claim_output()
-        if self.config[self.subcommand].overwrite and not self._goes_on_in(root):
+        overwrite = self.config[self.subcommand].overwrite and not self._goes_on_in(root)
+        if overwrite and self.trainer.is_global_zero:  # others would remove what it has written
             remove_results(root, MADE)
         self._record_command(root)
         self._print_plan(injection)

@@ -52,10 +52,15 @@ class Predictions:
         """Of all videos."""
         return list(self._paths.values())
 
+    def begin(self, item: SampleItem) -> None:
+        """Forget a video before it is replaced: an old record beside a new video would say of it
+        what is not so, if the process were killed between the two."""
+        self._record_path(item).unlink(missing_ok=True)
+
     def file(self, item: SampleItem) -> None:
         """Note that a video has been written."""
         text = json.dumps(self._record(item), indent=1, ensure_ascii=False)
-        write_text(self.path(item).with_suffix(".json"), text)
+        write_text(self._record_path(item), text)
 
     def finished(self) -> set[SampleItem]:
         """The items whose videos are there.
@@ -68,7 +73,7 @@ class Predictions:
     def _is_finished(self, item: SampleItem) -> bool:
         path = self.path(item)
         try:
-            record = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+            record = json.loads(self._record_path(item).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return False
         if not path.exists():
@@ -82,6 +87,9 @@ class Predictions:
             f"output: {path} was made with another {different}; replace it by --overwrite true, "
             "or give another folder."
         )
+
+    def _record_path(self, item: SampleItem) -> Path:
+        return self.path(item).with_suffix(".json")
 
     def _record(self, item: SampleItem) -> dict[str, Any]:
         return {"prompt": item.prompt, "seed": item.seed, **self._made_with}

@@ -41,7 +41,7 @@ def checkpoint_path(given: str | Path) -> Path | None:
     return path
 
 
-def read_run(path: Path) -> dict[str, Any]:
+def read_run(path: Path) -> Mapping[str, Any]:
     """What a checkpoint says of the run that wrote it; nothing in it can run code.
 
     Raises:
@@ -49,7 +49,10 @@ def read_run(path: Path) -> dict[str, Any]:
     """
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        return checkpoint["run"]
+        run = checkpoint["run"] if isinstance(checkpoint, Mapping) else None
+        if not isinstance(run, Mapping):
+            raise TypeError("not of a fit")
+        return run
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, KeyError, TypeError) as error:
         raise DitflowError(
             f"resume={path} is not a whole checkpoint of a fit; leave --resume out to begin anew."

@@ -3,16 +3,18 @@
 import csv
 import io
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ditflow.callbacks import KVInjection, VideoWriter
+from ditflow.claim import claim, refuse_results
 from ditflow.data import MotionDataModule, read_prompts
 from ditflow.embedding import MotionEmbedding
 from ditflow.errors import DitflowError
-from ditflow.files import make_output, write_text
+from ditflow.files import write_text
 from ditflow.metrics import TrackerName
 from ditflow.parsing import CommandParser
 from ditflow.quiet import quiet_trainer
@@ -21,6 +23,11 @@ from ditflow.scoring import HEADINGS, Scorer
 from ditflow.settings import read_settings
 from ditflow.trust import check_backbone_is_known
 from ditflow.video import fit_size
+
+SCORES = "scores.csv"
+
+MADE = (SCORES, "motion.safetensors", "video.mp4", "comparison.mp4", "[!.]*-seed*.json")
+"""What tells that a fit, a predict or another test has left videos that new ones would replace."""
 
 
 def score(args: Sequence[str]) -> int:
@@ -36,14 +43,18 @@ def score(args: Sequence[str]) -> int:
     frames = FrameRange(given.start_frame, None, given.stride)
     reference = read_video(given.video, frames)
     scorer = Scorer(given.tracker, given.clip, given.grid)
-    videos = _given(given) if given.embedding is None else _made(given)
-    rows = []
-    for name, video, prompt in videos:
-        # The reference as large as the video: tracks are compared, not pixels.
-        fitted = fit_size(reference, *video.shape[-2:])
-        rows.append({"video": name, "prompt": prompt, **scorer.score(video, fitted, prompt)})
-    path = given.output / "scores.csv"
-    write_text(path, _as_csv(rows))
+    if not given.overwrite:
+        results = (SCORES,) if given.embedding is None else MADE
+        refuse_results(given.output, results, resumable=False)
+    path = given.output / SCORES
+    with ExitStack() as held:
+        videos = (_given if given.embedding is None else _made)(given, held)
+        rows = []
+        for name, video, prompt in videos:
+            # The reference as large as the video: tracks are compared, not pixels.
+            fitted = fit_size(reference, *video.shape[-2:])
+            rows.append({"video": name, "prompt": prompt, **scorer.score(video, fitted, prompt)})
+        write_text(path, _as_csv(rows))
     print(_as_table(rows, scorer))
     print(f"Wrote to {given.output}:\n  {path}")
     return 0
@@ -65,10 +76,16 @@ def score_parser() -> CommandParser:
     parser.add_argument("--clip", type=str, default="sprites-clip", help="CLIP model of IQ.")
     parser.add_argument("--grid", type=int, default=55, help="Tracks start on grid x grid points.")
     parser.add_argument("--output", type=Path, required=True, help="Folder of all that is made.")
+    parser.add_argument(
+        "--overwrite",
+        type=bool,
+        default=False,
+        help="Replace what an earlier run left in the output folder.",
+    )
     return parser
 
 
-def _given(given: Any) -> Iterator[tuple[str, torch.Tensor, str]]:
+def _given(given: Any, held: ExitStack) -> Iterator[tuple[str, torch.Tensor, str]]:
     prompts = read_prompts(given.prompts, given.prompts_file)
     if len(prompts) not in (1, len(given.videos)):
         raise DitflowError(
@@ -77,12 +94,12 @@ def _given(given: Any) -> Iterator[tuple[str, torch.Tensor, str]]:
         )
     prompts = prompts * len(given.videos) if len(prompts) == 1 else prompts
     videos = [read_video(path) for path in given.videos]
-    make_output(given.output)
+    held.enter_context(claim(given.output))
     for path, pixels, prompt in zip(given.videos, videos, prompts, strict=True):
         yield str(path), fit_size(pixels, *pixels.shape[1:3]), prompt
 
 
-def _made(given: Any) -> Iterator[tuple[str, torch.Tensor, str]]:
+def _made(given: Any, held: ExitStack) -> Iterator[tuple[str, torch.Tensor, str]]:
     header = MotionEmbedding.from_pretrained(given.embedding).header
     fitted = {"model": header.model, "kv_injection": header.injection}
     if given.backbone is None:
@@ -101,7 +118,7 @@ def _made(given: Any) -> Iterator[tuple[str, torch.Tensor, str]]:
         seeds=given.seeds,
     )
     module = settings.module(settings.load_backbone())
-    make_output(given.output)
+    held.enter_context(claim(given.output))
     writer = VideoWriter()
     callbacks = [KVInjection(**settings.injection), writer]
     videos = quiet_trainer(given.output, callbacks, module.device).predict(module, data)

@@ -1,6 +1,8 @@
-"""Options that the parser takes, because fit and predict share it, but a command would not heed."""
+"""Options that the parser takes, because fit and predict share it or they are Lightning's, but that
+a command would not heed, or would end early by."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ditflow.errors import DitflowError
 from ditflow.options import SHORT
@@ -43,6 +45,45 @@ UNHEEDED: Mapping[str, Mapping[str, str]] = {
     },
 }
 """Of each command, full names and what to do instead."""
+
+
+LIMITS: Mapping[str, Mapping[str, Any]] = {
+    "fit": {
+        "max_epochs": -1,
+        "max_steps": -1,
+        "max_time": None,
+        "limit_train_batches": None,
+        "overfit_batches": 0,
+        "fast_dev_run": False,
+    },
+    "predict": {"limit_predict_batches": None, "fast_dev_run": False},
+}
+"""Of each command, Lightning's options that end the work early or make less of it, and what they
+are for all of it."""
+
+
+def refuse_limits(subcommand: str, trainer: Mapping[str, Any]) -> None:
+    """Refuse a trainer that would end before the work is done.
+
+    Args:
+        subcommand: fit or predict.
+        trainer: its options.
+
+    Raises:
+        DitflowError: names the option and what to do instead.
+    """
+    remedies = {
+        "fit": "a fit has as many steps as --steps, --model.guided_share and "
+        "--model.optimization_steps say; to do part of it, stop it and go on by --resume",
+        "predict": "give as many prompts and seeds as videos are wanted",
+    }
+    for name, whole in LIMITS[subcommand].items():
+        value = trainer.get(name, whole)
+        if value != whole and value is not None:
+            raise DitflowError(
+                f"trainer.{name}={value} would set the work an end of its own; leave it out: "
+                f"{remedies[subcommand]}."
+            )
 
 
 def refuse_unheeded(args: Sequence[str]) -> None:

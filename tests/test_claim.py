@@ -36,11 +36,22 @@ def test_the_folder_is_let_go_after_an_error(tmp_path):
         pass
 
 
+def test_what_others_may_be_writing_is_left(tmp_path):
+    partial = tmp_path / ".commands.0123456789abcdef.partial.txt"
+    partial.touch()
+    with claim(tmp_path, shared=True):
+        assert partial.exists()
+    with claim(tmp_path):
+        assert not partial.exists()
+
+
 def test_results_are_refused_and_removed_but_nothing_else(tmp_path):
     refuse_results(tmp_path, ["video.mp4"])
     for name in ("video.mp4", "video-1-a.mp4", "notes.txt"):
         (tmp_path / name).touch()
     with pytest.raises(DitflowError, match=r"video\.mp4.*--resume.*--overwrite"):
         refuse_results(tmp_path, ["motion.safetensors", "video.mp4"])
+    with pytest.raises(DitflowError, match=r"\(video-1-a\.mp4\); replace it by --overwrite true"):
+        refuse_results(tmp_path, ["scores.csv", "video-*.mp4"], resumable=False)
     remove_results(tmp_path, ["video.mp4", "video-*.mp4", "checkpoints/last.ckpt"])
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]

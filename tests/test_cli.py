@@ -150,6 +150,11 @@ def test_predict_makes_only_what_is_missing(fitted, tmp_path, capsys):
     assert "trainer.devices" in fails(
         capsys, *given, "--overwrite", "true", "--trainer.devices", "3"
     )
+    # A video that could not be replaced has no record of what it was not made with.
+    first.unlink()
+    (first / "in the way").mkdir(parents=True)
+    assert "could not be written" in fails(capsys, *other, "--overwrite", "true", "--fps", "9")
+    assert not first.with_suffix(".json").exists()
 
 
 def test_a_second_fit_in_the_same_folder_is_refused(fitted, reference_video, tmp_path, capsys):
@@ -157,16 +162,20 @@ def test_a_second_fit_in_the_same_folder_is_refused(fitted, reference_video, tmp
     out.mkdir()
     (out / "motion.safetensors").write_bytes((fitted / "motion.safetensors").read_bytes())
     (out / "mine.txt").write_text("kept")
+    (out / "video-original.mp4").write_text("kept")
+    (out / "video-1-a-red-circle.mp4").write_text("of the earlier run")
     given = ["fit", "--video", str(reference_video), "--prompt", PROMPT, *QUICK]
     given += ["--output", str(out)]
     line = fails(capsys, *given)
     assert "holds the results of an earlier run (motion.safetensors)" in line
     assert "--overwrite" in line
-    assert {path.name for path in out.iterdir()} == {"motion.safetensors", "mine.txt"}
+    assert len(list(out.iterdir())) == 4
     with claim(out):
         assert "another run" in fails(capsys, *given, "--overwrite", "true")
     assert main([*given, "--overwrite", "true"]) == 0
     assert (out / "mine.txt").read_text() == "kept"
+    assert (out / "video-original.mp4").read_text() == "kept"
+    assert not (out / "video-1-a-red-circle.mp4").exists()
     assert MotionEmbedding.load(out / "motion.safetensors").header.target == "latents"
 
 
@@ -306,6 +315,17 @@ def fails(capsys, *args) -> str:
         (["--embedding", "motion.safetensors"], "--embedding is for predict"),
         (["--mask", "nowhere.png"], "mask=nowhere.png does not exist"),
         (["--mask", "README.md"], "mask=README.md has no readable video stream"),
+        (["--fps", "1200"], "fps=1200.0 must be greater than 0 and at most 1000"),
+        (["--prompts", "x" * 10_001], "prompts=('xxx"),
+        (["--trainer.max_time", "00:00:10:00"], "trainer.max_time=00:00:10:00 would set"),
+        (["--trainer.max_steps", "1"], "trainer.max_steps=1 would set"),
+        (["--trainer.limit_train_batches", "0"], "trainer.limit_train_batches=0 would set"),
+        (["--steps", "1001"], "num_inference_steps=1001 is more than the 1000"),
+        (["--seed", str(10**20)], f"seed={10**20} must be"),
+        (["--device", "meta"], "device=meta"),
+        (["--device", "cuda:99"], "device=cuda:99 is not available"),
+        (["--trainer.accelerator", "tpu"], "trainer.accelerator=tpu, trainer.devices=1: no such"),
+        (["--trainer.devices", "-2"], "trainer.devices=-2: no such trainer can be had"),
         (["--config", "smm", "--mask", "docs/demo.png"], "SpatialMarginalMean"),
         (["--config", "moft", "--confidence", "true"], "confidence"),
     ],
@@ -401,6 +421,9 @@ def test_embedding_for_another_backbone_names_both(fitted, tmp_path, capsys):
         (["--model.gradient_reuse", "3"], "part of what was fitted"),
         (["--resume", "run"], "--resume is for fit"),
         (["--steps", "7"], "num_inference_steps=6"),
+        (["--steps", "1001"], "num_inference_steps=1001 is more than the 1000"),
+        (["--seeds", "1", str(10**20)], f"seeds={10**20} must be"),
+        (["--trainer.limit_predict_batches", "1"], "trainer.limit_predict_batches=1 would set"),
         (["--kv_injection.block", "9"], "kv_injection.block=9"),
     ],
 )
@@ -464,7 +487,7 @@ def test_resume_takes_the_same_run_only(args, expected, fitted, reference_video,
         assert not out.exists()
 
 
-@pytest.mark.parametrize("kind", ["truncated", "pickle", "foreign"])
+@pytest.mark.parametrize("kind", ["truncated", "pickle", "foreign", "tensor", "no settings"])
 def test_bad_checkpoint(kind, fitted, reference_video, tmp_path, capsys):
     path = tmp_path / "last.ckpt"
     whole = (fitted / "checkpoints" / "last.ckpt").read_bytes()
@@ -473,7 +496,8 @@ def test_bad_checkpoint(kind, fitted, reference_video, tmp_path, capsys):
     elif kind == "pickle":
         path.write_bytes(pickle.dumps({"run": Path("x")}))
     else:
-        torch.save({"state_dict": {}}, path)
+        content = {"foreign": {"state_dict": {}}, "tensor": torch.zeros(3)}
+        torch.save(content.get(kind, {"run": [1, 2]}), path)
     given = ["fit", "--video", str(reference_video), "--prompt", PROMPT, *QUICK]
     line = fails(capsys, *given, "--resume", str(path), "--output", str(tmp_path / "out"))
     assert "not a whole checkpoint" in line

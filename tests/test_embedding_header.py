@@ -4,7 +4,7 @@ import copy
 import json
 import random
 import struct
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from ditflow import DitflowError, MotionEmbedding
 from ditflow.cli import main
-from ditflow.embedding_header import EmbeddingHeader, read_header
+from ditflow.embedding_header import EmbeddingHeader, check_readable, read_header
 from ditflow.errors import shortened
 from tests.mutation import mutated
 
@@ -93,6 +93,28 @@ def test_a_good_one_loads(tmp_path):
     assert read_header(tmp_path / "m") == HEADER
     copies = {"positions": torch.zeros(1, 2, 12, 3)}  # of queries and of keys
     assert outcome(write(tmp_path / "m", asdict(HEADER), copies)) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"fps": 1200.0}, "fps=1200.0"),
+        ({"prompts": ("x" * 10_001,)}, "prompts="),
+        ({"prompts": ("\N{FOX FACE}" * 9_000,) * 10}, "characters in the embedding's header"),
+        ({"seed": 2**64}, "seed="),
+        ({"model": {"negative_prompt": None}}, "model="),
+        ({}, None),
+    ],
+)
+def test_what_its_reader_would_refuse_is_not_fitted(changes, message, tmp_path):
+    header = replace(HEADER, **changes)
+    said = outcome(write(tmp_path / "m", asdict(header)))
+    assert (said is None) == (message is None)
+    if message is None:
+        check_readable(header)
+        return
+    with pytest.raises(DitflowError, match=message):
+        check_readable(header)
 
 
 def test_older_ones_load(tmp_path):

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import torch
 
 from ditflow import DitflowError, MotionEmbedding
 from ditflow.embedding_header import EmbeddingHeader
-from ditflow.files import whole, write_text
+from ditflow.files import make_output, whole, write_text
 from ditflow.video import write_video
 
 FULL = """
@@ -73,6 +74,24 @@ def test_an_exception_leaves_nothing(tmp_path):
     with pytest.raises(RuntimeError, match="stop"):
         stopped()
     assert list(path.parent.iterdir()) == []
+
+
+def test_several_may_write_one_file_at_once(tmp_path):
+    """Of any machine: numbers of processes are only one machine's own."""
+    path = tmp_path / "file.txt"
+    with whole(path) as first:
+        with whole(path) as second:
+            first.write_text("first")
+            second.write_text("second")
+        assert path.read_text() == "second"
+    assert path.read_text() == "first"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_several_may_make_one_output_folder_at_once(tmp_path):
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(make_output, [tmp_path / "out"] * 400)) == [None] * 400
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_what_cannot_be_a_folder_is_said(tmp_path):

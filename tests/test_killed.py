@@ -129,8 +129,8 @@ def test_killed_at_random_moments(moments, command, undisturbed, tmp_path):
             goes_on(command, expected, folder)
 
 
-@pytest.mark.parametrize("flush", [3, 4])
-def test_stopped_by_a_signal_it_says_how_to_go_on(flush, command, undisturbed, tmp_path):
+@pytest.mark.parametrize(("flush", "killed"), [(3, None), (4, 5)])
+def test_stopped_by_a_signal_it_says_how_to_go_on(flush, killed, command, undisturbed, tmp_path):
     folder, log = tmp_path / "run", tmp_path / "log"
     # The command, the configuration, the first guided step's checkpoint, then the second's.
     status, _ = process([*command, "--output", str(folder)], log, interrupt=flush)
@@ -141,4 +141,12 @@ def test_stopped_by_a_signal_it_says_how_to_go_on(flush, command, undisturbed, t
     assert "of 3 guided steps" in said
     assert "guided steps" in Page(folder / "index.html").text
     assert 0 < MotionEmbedding.load(folder / "motion.safetensors").header.guided_steps < 3
+    if killed is not None:
+        # Resumed, and killed between its last checkpoint and its embedding: that of the stopped run
+        # is still there, with fewer steps than the checkpoint that is gone on from.
+        given = [*command, "--resume", str(folder)]
+        assert process(given, log, write=killed)[0] == -signal.SIGKILL
+        checkpoint = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+        assert len(checkpoint["finished"]) == 3
+        assert MotionEmbedding.load(folder / "motion.safetensors").header.guided_steps < 3
     goes_on(command, undisturbed[0], folder)

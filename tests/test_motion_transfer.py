@@ -1,11 +1,16 @@
 """Fit and predict through Lightning, on the shipped pipelines, a few steps long."""
 
+import hashlib
+import shutil
+
 import lightning
 import pytest
 import torch
+from PIL import Image
 
 from ditflow import DitflowError, MotionDataModule, MotionEmbedding, MotionTransfer
 from ditflow.callbacks import EmbeddingCheckpoint, KVInjection
+from ditflow.callbacks.embedding_checkpoint import header_of
 from ditflow.objectives import AttentionMotionFlow, MotionFeature, SpatialMarginalMean
 from ditflow.targets import LearningRates
 
@@ -54,6 +59,33 @@ def predict(backbone, folder, prompts=(OTHER,), injection=True, seeds=None, **op
         prompts=list(prompts), embedding=folder / "motion.safetensors", seeds=seeds
     )
     return make_trainer(folder, injection).predict(module, data)
+
+
+def test_a_reference_may_be_moved_once_it_is_read(rope, reference_video, tmp_path):
+    content = reference_video.read_bytes()
+    video, masks = tmp_path / "reference.mp4", tmp_path / "masks"
+    video.write_bytes(content)
+    masks.mkdir()
+    for number in range(25):
+        Image.new("L", (64, 64), 255 - number).save(masks / f"{number}.png")
+    pictures = b"".join(path.read_bytes() for path in sorted(masks.iterdir()))
+    data = MotionDataModule(video=video, mask=masks, prompts=[PROMPT], num_frames=9)
+    data.read_reference(rope)
+    video.unlink()
+    shutil.rmtree(masks)
+    header = header_of(MotionTransfer(rope, **FEW), data, None)
+    assert (header.reference, header.mask) == ("reference.mp4", "masks")
+    assert header.reference_sha256 == hashlib.sha256(content).hexdigest()
+    assert header.mask_sha256 == hashlib.sha256(pictures).hexdigest()
+
+
+def test_a_fit_that_is_ended_early_makes_no_video(rope, reference_video, tmp_path):
+    module = MotionTransfer(rope, **FEW)
+    data = MotionDataModule(video=reference_video, prompts=[PROMPT], num_frames=9)
+    with pytest.raises(DitflowError, match="after 1 of 3 guided steps"):
+        make_trainer(tmp_path, max_steps=2).fit(module, data)
+    assert module.videos == []
+    assert MotionEmbedding.load(tmp_path / "motion.safetensors").header.guided_steps == 1
 
 
 def recorded(objective):

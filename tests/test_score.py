@@ -5,7 +5,9 @@ import csv
 import pytest
 import torch
 
+from ditflow.claim import claim
 from ditflow.cli import main
+from ditflow.score import SCORES
 from ditflow.selftest import directions, displacement
 from ditflow.sprites.render import render
 from ditflow.sprites.world import reversed_clip
@@ -71,7 +73,7 @@ def test_another_prompt_scores_less(files, tmp_path):
     assert float(right["iq"]) > float(wrong["iq"]) + 0.2
 
 
-def test_an_embedding_is_scored_on_what_predict_makes(files, tmp_path):
+def test_an_embedding_is_scored_on_what_predict_makes(files, tmp_path, capsys):
     quick = ["--steps", "4", "--model.optimization_steps", "1", "--block", "2"]
     fit = ["fit", "--video", str(files["reference"]), "--prompt", CAPTION, *quick]
     assert main([*fit, "--target", "positions", "--output", str(tmp_path / "fit")]) == 0
@@ -88,6 +90,17 @@ def test_an_embedding_is_scored_on_what_predict_makes(files, tmp_path):
     assert [row["prompt"] for row in made] == [CAPTION] * 2
     for row in made:
         assert (out / row["video"]).exists()
+    # Nothing that an earlier run left is replaced unasked, and nothing of one that goes on.
+    again = ["test", "--embedding", embedding, "--video", str(files["reference"]), "--output"]
+    for folder, name in ((out, SCORES), (tmp_path / "fit", "motion.safetensors")):
+        before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+        capsys.readouterr()
+        assert main([*again, str(folder)]) == 2
+        assert f"the results of an earlier run ({name}); replace it" in capsys.readouterr().err
+        assert before == {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    with claim(out):
+        assert main([*again, str(out), "--overwrite", "true"]) == 2
+    assert "another run" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

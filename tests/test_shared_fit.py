@@ -32,7 +32,8 @@ def two(reference_video, tmp_path_factory) -> tuple[Path, Path]:
     """The same fit by one process and by two."""
     folder = tmp_path_factory.mktemp("shared")
     for name, devices in (("one", "1"), ("two", "2")):
-        status, said = fit(reference_video, folder / name, "--trainer.devices", devices)
+        options = ["--trainer.devices", devices, "--overwrite", "true"]
+        status, said = fit(reference_video, folder / name, *options)
         assert status == 0, said
     return folder / "one", folder / "two"
 
@@ -46,6 +47,7 @@ def test_two_processes_fit_what_one_does(two):
     names = {path.name for path in two[0].glob("*.mp4")}
     assert names == {path.name for path in two[1].glob("*.mp4")}
     assert len(names) == 4
+    assert (two[1] / "commands.txt").exists()  # the second process has removed nothing
     for name in names:
         a, b = (read_video(folder / name).astype(int) for folder in two)
         assert a.shape == b.shape

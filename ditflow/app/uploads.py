@@ -1,6 +1,5 @@
 """Files from a browser: checked, and kept where commands can be given them again."""
 
-import hashlib
 import shutil
 import subprocess
 import sys
@@ -9,6 +8,7 @@ from pathlib import Path
 from ditflow.embedding_header import read_header
 from ditflow.errors import DitflowError
 from ditflow.files import whole
+from ditflow.hashing import hash_of_files
 from ditflow.predictions import slug
 
 REFERENCES, EMBEDDINGS = "references", "embeddings"
@@ -79,11 +79,7 @@ def keep_embedding(upload: Path, root: Path) -> Path:
 
 def _keep(upload: Path, folder: Path) -> Path:
     """A copy named by the file's own name and its content, so that one file is kept once."""
-    digest = hashlib.sha256()
-    with upload.open("rb") as file:
-        while block := file.read(2**20):
-            digest.update(block)
-    name = f"{slug(upload.stem, 40)}-{digest.hexdigest()[:8]}{upload.suffix.lower()}"
+    name = f"{slug(upload.stem, 40)}-{hash_of_files([upload], 8)}{upload.suffix.lower()}"
     kept = folder / name
     if not kept.exists():
         with whole(kept) as partial:

@@ -111,8 +111,17 @@ def _check(
     device: torch.device, dtype: Dtype, offload: Offload, quantization: Quantization
 ) -> None:
     """Refuse what cannot work, with the reason."""
-    if device.type == "cuda" and not torch.cuda.is_available():
+    if device.type not in ("cpu", "cuda", "mps"):
+        raise DitflowError(f"device={device} is not one that videos are made on; use auto or cpu.")
+    gpus = torch.cuda.device_count()
+    missing = device.type == "cuda" and not torch.cuda.is_available()
+    missing |= device.type == "mps" and not torch.backends.mps.is_available()
+    if missing:
         raise DitflowError(f"device={device} is not available on this machine; use device=cpu.")
+    if device.type == "cuda" and (device.index or 0) >= gpus:
+        raise DitflowError(
+            f"device={device} is not available: this machine has cuda:0 to cuda:{gpus - 1}."
+        )
     if offload == "model" and device.type == "cpu":
         raise DitflowError(
             "offload=model moves weights between main memory and a GPU, but device=cpu; "

@@ -1,8 +1,8 @@
 """`ditflow benchmark`: every method on every reference, in tables."""
 
 import logging
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -74,8 +74,9 @@ def benchmark(args: Sequence[str]) -> int:
     jobs = manifest.jobs(parsed.output)  # anything wrong is found once
     with claim(parsed.output):
         asked.keep(parsed.output)
-        statuses = run_processes(_without(args, "--processes"), parsed.processes)
-        report(parsed.output, name)
+        with _reported_when_stopped(parsed.output, asked.name):
+            statuses = run_processes(_without(args, "--processes"), parsed.processes)
+        report(parsed.output, asked.name)
     missing = _count_missing(manifest, jobs, parsed.output)
     return 1 if missing or any(statuses) else 0
 
@@ -174,17 +175,32 @@ def run(
     own = share(jobs, rank, ranks)
     runner = Runner(folder, manifest.references, _scorer(manifest))
     failed = 0
-    with claim(folder) if part is None and rank == 0 else nullcontext():
+    claimed = part is None and rank == 0
+    with claim(folder, shared=ranks > 1) if claimed else nullcontext():
         asked.keep(folder)
-        for job in tqdm(own, desc=f"Rank {rank} of {ranks}" if ranks > 1 else "Jobs", unit="job"):
-            error = runner.run(job)
-            if error is not None:
-                failed += 1
-                log.error("%s failed: %s", job, error)
+        title = f"Rank {rank} of {ranks}" if ranks > 1 else "Jobs"
+        with _reported_when_stopped(folder, asked.name) if claimed else nullcontext():
+            for job in tqdm(own, desc=title, unit="job"):
+                error = runner.run(job)
+                if error is not None:
+                    failed += 1
+                    log.error("%s failed: %s", job, error)
         report(folder, asked.name)
     if failed:
         print(f"{failed} of {len(own)} jobs failed; run the same command again to retry them.")
     return 1 if failed else 0
+
+
+@contextmanager
+def _reported_when_stopped(folder: Path, name: str) -> Iterator[None]:
+    """Context in which Ctrl-C and SIGTERM still leave a report of all that is there, and are
+    followed by how to go on. Within a fit Lightning turns them into the end of the process."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        report(folder, name)
+        log.warning("Stopped; the same command makes what is missing in %s.", folder)
+        raise
 
 
 def report(folder: Path, name: str) -> None:

@@ -39,6 +39,8 @@ def write_events(table: str, montages: Sequence[Path], folder: Path, name: str) 
         with whole(events / made.name) as partial:
             shutil.copyfile(made, partial)
     for path in written(events, "events.*"):
-        if path.name != made.name:
+        # Names begin with the time. Only those before this one: of several that processes write at
+        # once, the last is left.
+        if path.name < made.name:
             path.unlink(missing_ok=True)  # another process may be faster
     return events

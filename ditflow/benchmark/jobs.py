@@ -4,11 +4,12 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ditflow.benchmark.references import CATEGORIES, Reference, unfit_names
+from ditflow.data import files_of
 from ditflow.files import write_text, written
-from ditflow.hashing import hash_of
+from ditflow.hashing import hash_of, hash_of_files
 from ditflow.settings import Settings
 
 DESCRIBED = {
@@ -24,6 +25,22 @@ COST = {"seconds": "seconds", "peak_mib": "peak MiB"}
 """What a result has cost, if it is known, and its titles in tables."""
 
 
+class Key(NamedTuple):
+    """All that a result depends on; a result of another key is made again.
+
+    Attributes:
+        settings: hash of settings, prompts, names of files, and metrics.
+        content: hash of what is in the files of reference and mask. Results that were made before
+            it was kept say nothing of it, and are taken for made with these files.
+    """
+
+    settings: str
+    content: str
+
+    def is_of(self, result: dict[str, Any]) -> bool:
+        return (result["key"], result.get("content", self.content)) == self
+
+
 @dataclass(frozen=True, eq=False)  # settings cannot be hashed
 class Job:
     """One fit, with its own prompt's result and, with reuse, one for each other category.
@@ -33,6 +50,7 @@ class Job:
         backbone, method: their names in the manifest.
         settings: of both, stacked.
         reference: the video.
+        content: hash of it and of its mask.
         category: of the prompt that is fitted.
         seed: of the initial noise.
         reused: categories of prompts the embedding is put into.
@@ -43,6 +61,7 @@ class Job:
     method: str
     settings: Settings
     reference: Reference
+    content: str
     category: str
     seed: int
     reused: tuple[str, ...] = ()
@@ -82,8 +101,8 @@ class Result:
         parts = (job.backbone, job.method, job.reference.name)
         return folder.joinpath("results", *parts, f"{name}-seed{job.seed}.json")
 
-    def key(self, measured: dict[str, Any]) -> str:
-        """Hash of all that the result depends on; a result of another key is made again."""
+    def key(self, measured: dict[str, Any]) -> Key:
+        """What the result depends on."""
         reference = vars(self.job.reference)
         described = reference | {"video": reference["video"].name}
         mask = described.pop("mask")
@@ -95,7 +114,17 @@ class Result:
             [self.job.category, self.category, self.job.seed],
             measured,
         ]
-        return hash_of(contents)
+        return Key(hash_of(contents), self.job.content)
+
+
+def content_of(reference: Reference) -> str:
+    """Hash of the files of a reference and of its mask; empty if one cannot be read, of which its
+    jobs then say more."""
+    paths = [reference.video] if reference.mask is None else [reference.video, reference.mask]
+    try:
+        return hash_of_files((file for path in paths for file in files_of(path)), 16)
+    except OSError:
+        return ""
 
 
 def read_results(folder: Path) -> list[dict[str, Any]]:
@@ -112,13 +141,13 @@ def read_results(folder: Path) -> list[dict[str, Any]]:
     ]
 
 
-def is_finished(path: Path, key: str) -> bool:
+def is_finished(path: Path, key: Key) -> bool:
     """Whether a result is there, of this key and without error."""
     result = _read(path)
-    return result is not None and result["key"] == key and "error" not in result
+    return result is not None and key.is_of(result) and "error" not in result
 
 
-def twin(path: Path, key: str) -> Path | None:
+def twin(path: Path, key: Key) -> Path | None:
     """A finished result of this key under another method's name, if there is one.
 
     An ablation's rows name the preset's own value once each: these are made once.

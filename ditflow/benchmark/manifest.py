@@ -6,7 +6,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from ditflow.benchmark.jobs import Job
+from ditflow.benchmark.jobs import Job, content_of
 from ditflow.benchmark.references import CATEGORIES, References, unfit_names
 from ditflow.errors import DitflowError, shortened
 from ditflow.files import make_output
@@ -71,6 +71,7 @@ class Manifest:
             raise DitflowError("the manifest cannot be run:\n  " + "\n  ".join(problems))
         make_output(folder)
         references = self.references.videos(folder / "references")
+        contents = {reference.name: content_of(reference) for reference in references}
         combinations = product(settings.items(), references, self.categories, self.seeds)
         return [
             Job(
@@ -79,6 +80,7 @@ class Manifest:
                 method=method,
                 settings=chosen,
                 reference=reference,
+                content=contents[reference.name],
                 category=category,
                 seed=reference.seed + seed,
                 reused=tuple(c for c in self.categories if self.reuse and c != category),

@@ -1,26 +1,25 @@
 """What a benchmark keeps of each fit beside its video: losses and motion flows."""
 
-from pathlib import Path
-
 import torch
+import torch.nn.functional as F
 from lightning import Callback, Trainer
 
-from ditflow.files import whole
 from ditflow.module import MotionTransfer
 from ditflow.objectives import AttentionMotionFlow
-from ditflow.pictures import as_image, flow_picture
+from ditflow.pictures import flow_picture
 
 
 class FitRecord(Callback):
-    """Keeps what a fit's page shows, without a logger.
+    """Keeps what a benchmark's page shows of a fit, without a logger.
 
     Attributes:
-        flows: pictures [3, height, width] in [0, 1] of the motion flow of `reference` and, after
-            the last optimisation step, of `generation`; of an objective without flows none.
+        flows: a picture [3, height, width] in [0, 1]: at the left the reference's motion flow, at
+            the right the video's after the last optimisation step. None of an objective that has no
+            flow, or of a method that optimises nothing.
     """
 
     def __init__(self) -> None:
-        self.flows: dict[str, torch.Tensor] = {}
+        self.flows: torch.Tensor | None = None
         self._losses: list[torch.Tensor] = []
 
     @property
@@ -36,30 +35,7 @@ class FitRecord(Callback):
 
     def on_train_end(self, trainer: Trainer, module: MotionTransfer) -> None:
         objective, outputs = module.objective, module.last_outputs
-        if not isinstance(objective, AttentionMotionFlow):
-            return
-        grid = module.backbone.token_grid(tuple(module.reference_latents.shape))
-        self.flows["reference"] = flow_picture(module.reference_motion, grid)
-        if outputs is not None:
-            self.flows["generation"] = flow_picture(objective.reference(outputs), grid)
-
-    def write_flows(self, folder: Path, backbone: str, video: str, result: Path) -> None:
-        """Write the pictures of a job.
-
-        Args:
-            folder: of the benchmark's output.
-            backbone, video: names, under which the reference's is kept once.
-            result: file of the result, beside which the generation's goes.
-        """
-        paths = {
-            "reference": folder / reference_flow(backbone, video),
-            "generation": result.with_suffix(".png"),
-        }
-        for name, picture in self.flows.items():
-            with whole(paths[name]) as partial:
-                as_image(picture).save(partial)
-
-
-def reference_flow(backbone: str, video: str) -> str:
-    """Where a benchmark's folder has the picture of a reference's motion flow."""
-    return f"flows/{backbone}/{video}.png"
+        if isinstance(objective, AttentionMotionFlow) and outputs is not None:
+            flows = module.reference_motion, objective.reference(outputs)
+            pictures = [flow_picture(flow, outputs.grid) for flow in flows]
+            self.flows = torch.cat([F.pad(pictures[0], (0, 12), value=1.0), pictures[1]], dim=2)

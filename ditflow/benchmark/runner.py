@@ -13,7 +13,7 @@ import torch
 from lightning import Callback, Trainer
 
 from ditflow.backbones.cogvideox import CogVideoXBackbone
-from ditflow.benchmark.jobs import Job, Result, is_finished, twin, write_result
+from ditflow.benchmark.jobs import Job, Key, Result, is_finished, twin, write_result
 from ditflow.benchmark.record import FitRecord
 from ditflow.benchmark.references import References
 from ditflow.callbacks import EmbeddingCheckpoint, KVInjection
@@ -22,6 +22,7 @@ from ditflow.data import MotionDataModule
 from ditflow.files import is_full_disk, whole
 from ditflow.memory import peak_memory
 from ditflow.module import MotionTransfer
+from ditflow.pictures import as_image
 from ditflow.quiet import quiet_trainer
 from ditflow.scoring import Scorer
 from ditflow.settings import Settings
@@ -65,12 +66,13 @@ class Runner:
             return reason
         return None
 
-    def _taken(self, result: Result, key: str) -> bool:
+    def _taken(self, result: Result, key: Key) -> bool:
         """Whether a result could be copied from its twin."""
         path = result.path(self.folder)
         other = twin(path, key)
         if other is None:
             return False
+        self._remove(path)
         for suffix in (".mp4", ".png"):
             if other.with_suffix(suffix).exists():
                 with whole(path.with_suffix(suffix)) as partial:
@@ -104,10 +106,8 @@ class Runner:
                 seconds = time.monotonic() - started
             for result in wanted:
                 if not result.is_reused:
-                    path = result.path(self.folder)
-                    record.write_flows(self.folder, job.backbone, reference.name, path)
                     made = {"seconds": seconds, "peak_mib": peak.mib, "losses": record.losses}
-                    yield result, module.videos[0], data, made
+                    yield result, module.videos[0], data, made | {"flows": record.flows}
                     continue
                 again = MotionDataModule(
                     prompts=[result.prompt], embedding=Path(folder) / "motion.safetensors"
@@ -138,24 +138,35 @@ class Runner:
         video: torch.Tensor,
         data: MotionDataModule,
         cost: dict[str, Any],
-        key: str,
+        key: Key,
     ) -> None:
         scores = self.scorer.score(
             video, data.frames, result.prompt, reference_name=result.job.reference.name
         ) | self.references.extra(video, data.frames, result.prompt)
         path = result.path(self.folder)
-        # What killed processes left of this one, which no other process makes.
-        remove_results(path.parent, [f".{escape(path.stem)}.*.partial*"])
+        self._remove(path)
+        if (flows := cost.pop("flows", None)) is not None:
+            with whole(path.with_suffix(".png")) as partial:
+                as_image(flows).save(partial)
         write_video(video, path.with_suffix(".mp4"), data.fps)
         shown = self.folder / "references" / f"{result.job.reference.name}.mp4"
         if not shown.exists():  # a drawn reference is there already, and is what was read
             write_video(data.frames, shown, data.fps)
         write_result(path, self._describe(result, key) | cost | {"scores": scores})
 
-    def _describe(self, result: Result, key: str) -> dict[str, Any]:
+    def _remove(self, path: Path) -> None:
+        """Remove an old result before its video: beside a new one it would be taken for that of its
+        settings, if this process were killed between the two."""
+        path.unlink(missing_ok=True)
+        # And what killed processes left of this one, which no other process makes.
+        stem = escape(path.stem)
+        remove_results(path.parent, [f"{stem}.png", f".{stem}.*.partial*"])
+
+    def _describe(self, result: Result, key: Key) -> dict[str, Any]:
         job = result.job
         return {
-            "key": key,
+            "key": key.settings,
+            "content": key.content,
             "order": job.order,
             "file": str(result.path(self.folder).relative_to(self.folder).with_suffix(".mp4")),
             "backbone": job.backbone,

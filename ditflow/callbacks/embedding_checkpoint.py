@@ -1,6 +1,7 @@
 """Write the portable motion embedding."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,10 @@ from lightning import Callback, Trainer
 
 import ditflow
 from ditflow.compatibility import scheduler_fingerprint
-from ditflow.data import name_and_hash
+from ditflow.data import MotionDataModule
 from ditflow.embedding import MotionEmbedding
-from ditflow.embedding_header import LOADER, EmbeddingHeader
-from ditflow.guided_sampling import injection_arguments
+from ditflow.embedding_header import LOADER, EmbeddingHeader, check_readable
+from ditflow.guided_sampling import Injection, injection_arguments
 from ditflow.module import MotionTransfer
 from ditflow.targets import pack
 
@@ -31,17 +32,26 @@ class EmbeddingCheckpoint(Callback):
 
     def __init__(self, filename: str = "motion.safetensors"):
         self.filename = filename
+        self._is_whole = False
+        """Whether this fit has saved all of its guided steps."""
 
     def path(self, trainer: Trainer) -> Path:
         return Path(trainer.default_root_dir) / self.filename
 
+    def setup(self, trainer: Trainer, module: MotionTransfer, stage: str) -> None:
+        self._is_whole = False
+        if stage == "fit":
+            check_readable(header_of(module, trainer.datamodule, module.injection))
+
     def on_train_end(self, trainer: Trainer, module: MotionTransfer) -> None:
         if len(module.finished) == module.guided_steps:
             self._save(trainer, module)
+            self._is_whole = True
 
     def on_fit_end(self, trainer: Trainer, module: MotionTransfer) -> None:
-        # A run resumed after its last guided step skips `on_train_end`.
-        if not self.path(trainer).exists():
+        # A run resumed after its last guided step skips `on_train_end`. What is there may be of
+        # when it was stopped before, with fewer steps.
+        if not self._is_whole:
             self.on_train_end(trainer, module)
 
     def on_exception(
@@ -65,39 +75,9 @@ class EmbeddingCheckpoint(Callback):
 
 def build_embedding(trainer: Trainer, module: MotionTransfer) -> MotionEmbedding:
     """The embedding of the guided steps finished so far."""
-    data, backbone, sampler = trainer.datamodule, module.backbone, module.samplers[0]
-    num_frames, _, height, width = data.frames.shape
-    reference, digest = name_and_hash(data.video)
-    mask, mask_digest = ("", "") if data.mask is None else name_and_hash(data.mask)
-    header = EmbeddingHeader(
-        ditflow_version=ditflow.__version__,
-        family=backbone.family,
-        backbone=backbone.name,
-        fingerprint=backbone.fingerprint(),
-        num_frames=num_frames,
-        height=height,
-        width=width,
-        latent_shape=tuple(module.reference_latents.shape),
-        target=module.target,
-        parameterization=module.parameterization,
-        scheduler=type(backbone.scheduler).__name__,
-        timesteps=tuple(sampler.timesteps.tolist()),
-        guided_steps=len(module.finished),
-        objective=type(module.objective).__name__,
-        block=module.block,
-        prompts=tuple(data.prompts),
-        seed=module.seed,
-        reference=reference,
-        reference_sha256=digest,
-        fps=data.fps,
-        model=arguments_of(module),
-        injection=injection_arguments(module.injection),
-        scheduler_fingerprint=scheduler_fingerprint(backbone.scheduler),
-        masked=data.mask is not None,
-        mask=mask,
-        mask_sha256=mask_digest,
-        confidence=getattr(module.objective, "confidence", False) is True,
-    )
+    data = trainer.datamodule
+    header = header_of(module, data, module.injection)
+    header = replace(header, guided_steps=len(module.finished))
     tensors: dict[str, torch.Tensor] = {}
     if module.target == "latents":
         # Each z_t overwrites the one before: only the last guided one matters.
@@ -109,6 +89,46 @@ def build_embedding(trainer: Trainer, module: MotionTransfer) -> MotionEmbedding
     if data.store_reference:
         tensors["reference_latents"] = module.reference_latents.half()
     return MotionEmbedding(header, tensors)
+
+
+def header_of(
+    module: MotionTransfer, data: MotionDataModule, injection: Injection | None
+) -> EmbeddingHeader:
+    """The header of a fit's embedding with all of its guided steps, known once the reference is
+    read."""
+    backbone = module.backbone
+    num_frames, _, height, width = data.frames.shape
+    reference, digest = data.video_file
+    mask, mask_digest = data.mask_file
+    return EmbeddingHeader(
+        ditflow_version=ditflow.__version__,
+        family=backbone.family,
+        backbone=backbone.name,
+        fingerprint=backbone.fingerprint(),
+        num_frames=num_frames,
+        height=height,
+        width=width,
+        latent_shape=backbone.latent_shape(num_frames, height, width),
+        target=module.target,
+        parameterization=module.parameterization,
+        scheduler=type(backbone.scheduler).__name__,
+        timesteps=module.timesteps(),
+        guided_steps=module.guided_steps,
+        objective=type(module.objective).__name__,
+        block=module.block,
+        prompts=tuple(data.prompts),
+        seed=module.seed,
+        reference=reference,
+        reference_sha256=digest,
+        fps=data.fps,
+        model=arguments_of(module),
+        injection=injection_arguments(injection),
+        scheduler_fingerprint=scheduler_fingerprint(backbone.scheduler),
+        masked=data.mask is not None,
+        mask=mask,
+        mask_sha256=mask_digest,
+        confidence=getattr(module.objective, "confidence", False) is True,
+    )
 
 
 def arguments_of(module: MotionTransfer) -> dict[str, Any]:

@@ -64,6 +64,7 @@ class VideoWriter(BasePredictionWriter):
         batch_idx: int,
         dataloader_idx: int,
     ) -> None:
+        self.predictions.begin(batch)
         self._write(prediction, self.predictions.path(batch), trainer.datamodule.fps)
         self.predictions.file(batch)
 

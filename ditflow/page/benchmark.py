@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from ditflow.benchmark.jobs import read_results
-from ditflow.benchmark.record import reference_flow
 from ditflow.benchmark.tables import ordered, sections
 from ditflow.files import write_text, written
 from ditflow.page.history import read_commands, read_manifest
@@ -86,10 +85,6 @@ def _choices(records: Sequence[dict[str, Any]], folder: Path) -> dict[str, Any]:
         "videos": {
             name: None if path is None else link(path, folder)
             for name, path in sorted(videos.items())
-        },
-        "flows": {
-            backbone: {name: _flow(folder, reference_flow(backbone, name)) for name in videos}
-            for backbone in ordered(records, "backbone")
         },
         "categories": ordered(records, "category"),
         "results": [_result(record, folder) for record in records],

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import logging
+import sys
 from pathlib import Path
 
 import decord
@@ -14,7 +16,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from ditflow import DitflowError
 from ditflow.benchmark import Manifest, Reference, VideoList
 from ditflow.benchmark.bootstrap import interval
-from ditflow.benchmark.jobs import read_results, share
+from ditflow.benchmark.events import write_events
+from ditflow.benchmark.jobs import is_finished, read_results, share, write_result
 from ditflow.benchmark.references import CATEGORIES
 from ditflow.benchmark.runner import Runner
 from ditflow.benchmark.tables import comma_separated, markdown
@@ -212,9 +215,11 @@ def test_a_benchmark_resumes_and_renews_what_changed(tmp_path, capsys):
     for result in results:
         optimised = result["method"] == "ditflow" and not result["reused"]
         assert len(result.get("losses", [])) == optimised
-        assert (out / result["file"]).with_suffix(".png").exists() == optimised
-    with Image.open(out / "flows" / "rope" / f"{results[0]['video']}.png") as picture:
-        assert picture.size == (7 * 58, 7 * 58)
+        flows = (out / result["file"]).with_suffix(".png")
+        assert flows.exists() == optimised
+        if optimised:
+            with Image.open(flows) as picture:
+                assert picture.size == (2 * 7 * 58 + 12, 7 * 58)
     assert "methods:" in page.text
     assert yaml.safe_load((out / "manifest.yaml").read_text())["methods"] == manifest()["methods"]
     assert len(decord.VideoReader(str(out / results[0]["file"]))) == 25
@@ -253,6 +258,86 @@ def test_a_benchmark_resumes_and_renews_what_changed(tmp_path, capsys):
         assert of["same"][what] == of["ditflow"][what]
     assert of["same"]["file"] != of["ditflow"]["file"]
     assert (out / of["same"]["file"]).read_bytes() == (out / of["ditflow"]["file"]).read_bytes()
+
+
+def test_a_benchmark_that_is_stopped_reports_what_is_there(tmp_path, monkeypatch, caplog, capsys):
+    def stopped(self, job):
+        """As Lightning ends the process at Ctrl-C."""
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            sys.exit(1)
+
+    monkeypatch.setattr(Runner, "run", stopped)
+    with caplog.at_level(logging.WARNING, "ditflow"):
+        assert run(tmp_path, manifest()) == 130
+    out = tmp_path / "out"
+    assert f"the same command makes what is missing in {out}" in caplog.text
+    assert (out / "table.md").exists()
+    assert (out / "index.html").exists()
+    assert capsys.readouterr().err.endswith("ditflow: stopped.\n")
+
+
+def test_no_result_of_other_settings_stands_beside_a_new_video(
+    tmp_path, reference_video, monkeypatch
+):
+    """Also if the process ends between the writing of the two."""
+    references = VideoList([Reference("one", reference_video, "a", "b", "c")])
+    runner, out = Runner(tmp_path, references, Scorer(grid=8)), tmp_path
+    for seed, ends in ((0, False), (1, True)):
+        quick = QUICK | {"data": {"num_frames": 9, "fps": 8.0 + seed}}
+        made = Manifest(references, {"b": ["sprites-rope", quick]}, {"m": ["backbone"]})
+        job = made.jobs(out)[0]
+        (path,) = (result.path(out) for result in job.results())
+        if ends:
+            assert path.exists()
+            monkeypatch.setattr("ditflow.benchmark.runner.write_result", ended)
+            with pytest.raises(KeyboardInterrupt):
+                runner.run(job)
+            assert path.with_suffix(".mp4").exists()
+            assert not path.exists()
+        else:
+            assert runner.run(job) is None
+
+
+def test_a_reference_of_other_content_makes_other_results(tmp_path):
+    video = tmp_path / "clip.mp4"
+    video.write_bytes(b"one")
+    references = VideoList([Reference("one", video, "a", "b", "c")])
+    made = Manifest(references, {"b": ["sprites-rope"]}, {"m": ["backbone"]})
+
+    def result():
+        return next(made.jobs(tmp_path)[0].results())
+
+    first, path = result(), result().path(tmp_path)
+    runner = Runner(tmp_path, references, Scorer(grid=8))
+    content = runner._describe(first, first.key({})) | {"scores": {}}
+    write_result(path, content)
+    assert is_finished(path, first.key({}))
+    video.write_bytes(b"two")  # encoded anew under the same name
+    assert not is_finished(path, result().key({}))
+    older = {name: value for name, value in content.items() if name != "content"}
+    write_result(path, older)
+    assert is_finished(path, result().key({}))
+
+
+def ended(*_) -> None:
+    raise KeyboardInterrupt
+
+
+def test_of_several_event_files_the_last_is_left(tmp_path):
+    """Of processes that report at once, each would else remove the other's."""
+    events = tmp_path / "tensorboard"
+    events.mkdir()
+    earlier, later = (
+        events / f"events.out.tfevents.{n}.host.1.0" for n in ("1000000000", "9" * 10)
+    )
+    earlier.touch()
+    later.touch()
+    assert write_events("table", [], tmp_path, "name") == events
+    assert not earlier.exists()
+    assert later.exists()
+    assert len(list(events.iterdir())) == 2
 
 
 def test_a_job_that_fails_is_filed_and_the_rest_go_on(tmp_path, capsys):

@@ -74,8 +74,8 @@ def test_it_has_tables_results_and_failures(folder):
 def test_it_has_settings_losses_and_flows_where_they_were_kept(folder, tmp_path):
     page = Page(write_benchmark_page(folder))
     assert "manifest.yaml" not in page.text
-    assert choices(page)["flows"] == {"rope": {"clip-1": None, "clip-2": None}}
     assert {result["curve"] for result in choices(page)["results"]} == {None}
+    assert {result["flow"] for result in choices(page)["results"]} == {None}
 
     (tmp_path / "manifest.yaml").write_text("methods: {<b>ours</b>: []}")
     record(tmp_path, "fitted", "clip-1", losses=[2.0, 1.5, 1.0])
@@ -83,11 +83,8 @@ def test_it_has_settings_losses_and_flows_where_they_were_kept(folder, tmp_path)
         record(tmp_path, f"odd {odd!s:.20}", "clip-1", losses=odd)
     made = next((tmp_path / "results/rope").glob(f"m{b'fitted'.hex()}/clip-1/*.mp4"))
     made.with_suffix(".png").write_bytes(b"x")
-    (tmp_path / "flows/rope").mkdir(parents=True)
-    (tmp_path / "flows/rope/clip-1.png").write_bytes(b"x")
     page = Page(write_benchmark_page(tmp_path))
     assert "methods: {<b>ours</b>: []}" in page.text
-    assert choices(page)["flows"]["rope"]["clip-1"] == "flows/rope/clip-1.png"
     shown = {result["name"]: result for result in choices(page)["results"]}
     assert shown["fitted"]["curve"] == {
         "line": "0.0,1.0 50.0,12.0 100.0,23.0",

@@ -1,4 +1,4 @@
-const { backbones, videos, flows, categories, results } = JSON.parse(
+const { backbones, videos, categories, results } = JSON.parse(
   document.getElementById("choices").textContent
 );
 const [backbone, video, category, seed] = ["backbone", "video", "category", "seed"].map((id) =>
@@ -51,7 +51,7 @@ function figure(name, file, detail, { error, flow, curve } = {}) {
   made.append(caption);
   if (flow) {
     const picture = element("img", "", "flow");
-    Object.assign(picture, { src: flow, alt: `Motion flow, ${name}`, loading: "lazy" });
+    Object.assign(picture, { src: flow, alt: `Motion flows of the reference and of ${name}`, loading: "lazy" });
     made.append(picture);
   }
   if (curve) made.append(drawing(curve), element("p", curve.text, "faint"));
@@ -70,9 +70,7 @@ function show() {
     : "Nothing was made for this choice yet.";
   for (const old of shown.querySelectorAll("video")) old.removeAttribute("src"); // let it go
   shown.replaceChildren(
-    figure("reference", videos[video.value], video.value, {
-      flow: flows[backbone.value]?.[video.value],
-    }),
+    figure("reference", videos[video.value], video.value),
     ...chosen.map((r) => figure(r.name, r.file, r.scores, r))
   );
   document.getElementById("colours").hidden = !shown.querySelector(".flow");
