@@ -82,7 +82,7 @@ LABELS = {
     "start_frame": "First frame",
     "stride": "Every so many frames",
     "num_frames": "Frames",
-    "block": "Block",
+    "block": "Guided block",
     "confidence": "Confidence",
     "mask": "Mask",
 }

@@ -7,7 +7,14 @@ from typing import Any
 
 import gradio as gr
 
-from ditflow.app.commands import Choices, choices_in, fit_args, predict_args, preview_args
+from ditflow.app.commands import (
+    OF_PREVIEW,
+    Choices,
+    choices_in,
+    fit_args,
+    predict_args,
+    preview_args,
+)
 from ditflow.app.examples import Example
 from ditflow.app.history import prompts_of, video_of
 from ditflow.app.job import Job
@@ -82,20 +89,24 @@ class Handlers:
         file, the reference, prompts, the place of the mask's name, and `Choices` in their order.
         """
         fits = [job for job in self.jobs.runs.values() if job.kind == "fit"]
-        last = max(
-            [*fits, *filter(None, [self.jobs.preview])], key=lambda job: job.started, default=None
-        )
-        prompts = "\n".join(prompts_of(fits[-1])) if fits else ""
+        begun = [*fits, *filter(None, [self.jobs.preview])]
+        last = max(begun, key=lambda job: job.started, default=None)
         named = None if last is None else video_of(last)
         video = next((video for video in self._listed() if str(video) == named), None)
-        chosen = self.preset if video is None else choices_in(last.args, self.configs, self.preset)
+        chosen = self.preset
+        if video is not None:
+            if fits:
+                chosen = choices_in(fits[-1].args, self.configs, chosen)
+            if last.kind == "preview":
+                of_it = vars(choices_in(last.args, self.configs, self.preset))
+                chosen = replace(chosen, **{name: of_it[name] for name in OF_PREVIEW})
         masked = chosen.mask in kept_masks(self.jobs.root)
         if not masked:
             chosen = replace(chosen, mask=self.preset.mask)
         return [
             None if video is None else str(video.resolve()),
             video,
-            prompts,
+            "\n".join(prompts_of(fits[-1])) if fits else "",
             str(chosen.mask.resolve()) if masked else None,
             *vars(chosen).values(),
         ]

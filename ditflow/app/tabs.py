@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import gradio as gr
@@ -114,7 +113,7 @@ def reuse_tab(on: Handlers, embedded: bool) -> ReuseTab:
     upload = gr.File(
         label="Or upload a motion.safetensors",
         file_types=[".safetensors"],
-        height=120,
+        height=150,
         elem_id="embedding-upload",
     )
     prompts = _prompts(embedded, lines=3, elem_id="new-prompts")
@@ -132,12 +131,14 @@ def reuse_tab(on: Handlers, embedded: bool) -> ReuseTab:
 
 
 def _prompts(embedded: bool, lines: int, elem_id: str) -> gr.Textbox:
-    """Of a form; what the embedded models know stands below."""
-    example = f"One a line, such as: {EXAMPLE}" if embedded else "One a line"
-    prompts = gr.Textbox(label="Prompts", lines=lines, placeholder=example, elem_id=elem_id)
-    if embedded:
-        gr.HTML(f'<p class="content faint">{escape(known_words())}</p>', elem_classes="shown words")
-    return prompts
+    """Of a form; what the embedded models know is said with it."""
+    return gr.Textbox(
+        label="Prompts",
+        info=known_words() if embedded else None,
+        lines=lines,
+        placeholder=f"One a line, such as: {EXAMPLE}" if embedded else "One a line",
+        elem_id=elem_id,
+    )
 
 
 def _options(preset: Choices, weighs: bool) -> list[Any]:
@@ -176,7 +177,7 @@ def _mask(on: Handlers) -> tuple[gr.File, gr.State, gr.HTML]:
     upload = gr.File(
         label=f"{LABELS['mask']}: an image or a video, white where the motion counts",
         file_types=list(MASK_SUFFIXES),
-        height=120,
+        height=150,
         elem_id="mask",
     )
     answer = gr.HTML(elem_id="mask-answer", elem_classes="shown")

@@ -163,7 +163,7 @@ def fitted(page, reference_video, root) -> Path:
     assert said.startswith("reference-")
     assert "9 of 25 frames taken" in said
     fill(page, "#prompts", "a blue square on a white background")
-    assert "circle, square" in page.find_element(By.CSS_SELECTOR, ".words").text
+    assert "circle, square" in page.find_element(By.CSS_SELECTOR, "#prompts").text
     click(page, "#target input[value=positions]")
     click(page, "#fit")
     job(page, "fit-1", "finished")
@@ -213,9 +213,9 @@ def test_its_motion_is_put_into_two_prompts(page, fitted):
     plays(page, "#result figure:nth-of-type(3) video")
     assert not page.find_elements(By.CSS_SELECTOR, "#result figcaption b")  # prompts are text
     # The fit can be looked at again.
-    click(page, "#runs input")
-    until(page, "#runs [role=option]", lambda option: option.text.startswith("✓\npredict-1"))
-    until(page, "#runs [role=option]", lambda option: "fit-1: a blue" in option.text).click()
+    until(page, "#runs input").click()  # its options are elsewhere on the page
+    until(page, "[role=option]", lambda option: option.text.startswith("✓\npredict-1"))
+    until(page, "[role=option]", lambda option: "fit-1: a blue" in option.text).click()
     until(page, "#result [data-job=fit-1] figure:nth-of-type(2) video")
     job(page, "fit-1", "finished")
 

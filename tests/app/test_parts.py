@@ -72,7 +72,7 @@ def test_only_what_differs_from_the_presets_is_given():
 
 def test_advice_is_in_the_words_of_the_page():
     assert on_page("by --start-frame and --num-frames.") == "by “First frame” and “Frames”."
-    assert on_page("by --blocks, by --block.") == "by “Block”, by “Block”."
+    assert on_page("by --blocks, by --block.") == "by “Guided block”, by “Guided block”."
     assert on_page("--block-size --seeds 3 --resume a") == "--block-size --seeds 3 --resume a"
 
 
