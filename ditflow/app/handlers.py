@@ -61,7 +61,7 @@ class Handlers:
             kept = keep_video(Path(upload), self.jobs.root, self.max_frames)
         except DitflowError as error:
             return None, None, _error(error)
-        return gr.skip(), kept, message_html(f"Taken as {kept}.", bad=False)
+        return gr.skip(), kept, message_html(f"Taken as {kept}.", "good")
 
     def take_listed(self, chosen: Sequence[str]) -> tuple[Any, Path | None, str, Any]:
         """A reference of those to choose from: the player's file, its own, message, prompts."""
@@ -82,7 +82,7 @@ class Handlers:
             kept = keep_mask(Path(upload), self.jobs.root, self.max_frames)
         except DitflowError as error:
             return None, None, _error(error)
-        return gr.skip(), kept, message_html(f"Taken as {kept}.", bad=False)
+        return gr.skip(), kept, message_html(f"Taken as {kept}.", "good")
 
     def restore(self) -> list[Any]:
         """What the last fit or preview was begun with, for a page that is loaded: the player's

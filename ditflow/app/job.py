@@ -76,8 +76,10 @@ class Job:
 
     @property
     def can_go_on(self) -> bool:
-        """Whether it is a fit that ended before it was finished."""
-        return self.kind == "fit" and self.state in ("stopped", "failed")
+        """Whether it is a fit that ended before it was finished; one that failed before it made its
+        folder, over what it was given, would fail again."""
+        failed = self.state == "failed" and self.folder.is_dir()
+        return self.kind == "fit" and (self.state == "stopped" or failed)
 
     @property
     def seconds(self) -> float:

@@ -175,7 +175,7 @@ def _mask(on: Handlers) -> tuple[gr.File, gr.State, gr.HTML]:
     """The place of a mask, what is kept of it, and an answer."""
     mask = gr.State(on.preset.mask)
     upload = gr.File(
-        label=f"{LABELS['mask']}: an image or a video, white where the motion counts",
+        label=f"{LABELS['mask']}: white where motion counts",
         file_types=list(MASK_SUFFIXES),
         height=150,
         elem_id="mask",

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 from urllib.parse import quote
 
 from ditflow.app.commands import on_page
@@ -25,9 +26,9 @@ DOWNLOADS = (EMBEDDING, "*.mp4", PAGE, "config.yaml", "commands.txt")
 """Files of a run that are offered, in this order."""
 
 
-def message_html(text: str, *, bad: bool = True) -> str:
-    """A line that answers what was pressed: what was wrong, or else what was taken."""
-    return render("app-message.html", text=text, bad=bad)
+def message_html(text: str, kind: Literal["good", "warning", "bad"] = "bad") -> str:
+    """A line that answers what was pressed: what was taken, what to heed, or what was wrong."""
+    return render("app-message.html", text=text, kind=kind)
 
 
 def state_of(job: Job | None) -> tuple[str, float, str] | None:
@@ -132,7 +133,7 @@ def about_embedding(path: str | None) -> str:
     return message_html(
         "This embedding holds latents: its start is the fitted video's own noise, so other prompts "
         "keep that look; fit positions to reuse a motion.",
-        bad=False,
+        "warning",
     )
 
 

@@ -235,7 +235,7 @@ def test_an_uploaded_embedding_is_checked(page, fitted, root):
 
 def test_a_page_that_is_loaded_anew_has_what_the_fit_had(page, fitted):
     page.refresh()
-    plays(page, "#reference video")
+    until(page, "#reference video")
     prompts = until(page, "#prompts textarea", lambda field: field.get_attribute("value"))
     assert prompts.get_attribute("value") == "a blue square on a white background"
     until(page, "#target input[value=positions]", lambda choice: choice.is_selected())

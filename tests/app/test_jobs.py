@@ -104,6 +104,8 @@ def test_runs_of_an_earlier_start_are_shown(tmp_path, monkeypatch):
     ]
     again.show("fit-1")
     assert again.last.name == "fit-1"
+    assert not again.last.can_go_on
+    failed.folder.mkdir()
     assert again.last.can_go_on
     assert outcome(again.last, again.last.output()) == outcome(failed, failed.output())
     with pytest.raises(DitflowError, match="run=fit-9 is not one"):
