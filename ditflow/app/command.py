@@ -93,7 +93,7 @@ def app_parser() -> CommandParser:
         "--max-upload-mb", type=int, default=50, help="Size of an uploaded file at most."
     )
     parser.add_argument(
-        "--max-frames", type=int, default=3000, help="Length of an uploaded reference at most."
+        "--max-frames", type=int, default=3000, help="Of an uploaded reference or mask at most."
     )
     return parser
 

@@ -7,7 +7,7 @@ from jsonargparse import ArgumentParser
 
 from ditflow.app.uploads import VIDEO_SUFFIXES
 from ditflow.benchmark.references import References
-from ditflow.errors import DitflowError
+from ditflow.errors import DitflowError, shortened
 from ditflow.options import manifest_path
 from ditflow.shipped import shipped
 from ditflow.yaml_files import read_mapping
@@ -37,7 +37,15 @@ def examples(references: str | None, embedded: bool, folder: Path) -> list[Examp
         return _of_manifest(shipped("configs") / "app.yaml", folder) if embedded else []
     if Path(references).is_dir():
         return _of_folder(Path(references))
-    return _of_manifest(manifest_path(references), folder)
+    try:
+        path = manifest_path(references)
+    except DitflowError as error:  # which calls it a configuration
+        known = str(error).rpartition("; ")[2]
+        raise DitflowError(
+            f"references={shortened(references)} is neither a folder of videos nor a manifest; "
+            f"{known}"
+        ) from error
+    return _of_manifest(path, folder)
 
 
 def _of_folder(folder: Path) -> list[Example]:
@@ -51,7 +59,7 @@ def _of_folder(folder: Path) -> list[Example]:
 
 
 def _of_manifest(path: Path, folder: Path) -> list[Example]:
-    """Those of a manifest that are files: the page plays them."""
+    """Those of a manifest that the page can play."""
     section = read_mapping(path).get("references")
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(References, "references")
@@ -64,4 +72,8 @@ def _of_manifest(path: Path, folder: Path) -> list[Example]:
     if problems:
         raise DitflowError(f"references={path}: {problems[0]}.")
     listed = made.videos(folder)
-    return [Example(each.video, each.subject) for each in listed if each.video.is_file()]
+    return [
+        Example(each.video, each.subject)
+        for each in listed
+        if each.video.is_file() and each.video.suffix.lower() in VIDEO_SUFFIXES
+    ]

@@ -1,28 +1,32 @@
 """What pressing something on the page does."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from ditflow.app.commands import Choices, fit_args, predict_args, preview_args
+from ditflow.app.commands import (
+    OF_PREVIEW,
+    Choices,
+    choices_in,
+    fit_args,
+    predict_args,
+    preview_args,
+)
 from ditflow.app.examples import Example
+from ditflow.app.history import prompts_of, video_of
 from ditflow.app.job import Job
 from ditflow.app.jobs import Jobs
-from ditflow.app.uploads import keep_embedding, keep_video
-from ditflow.app.view import (
-    embedding_choices,
-    message_html,
-    motion_html,
-    result_html,
-    run_choices,
-    sizes,
-    state_of,
-    status_html,
-)
+from ditflow.app.look import look
+from ditflow.app.uploads import keep_embedding, keep_mask, keep_video, kept_masks, kept_references
+from ditflow.app.view import about_embedding, embedding_choices, message_html
 from ditflow.errors import DitflowError, printable
 from ditflow.settings import Settings
+
+LISTED = 6
+"""Kept references to choose from at most."""
 
 
 class Handlers:
@@ -33,7 +37,7 @@ class Handlers:
         configs: presets of fits, stacked.
         settings: what these say.
         examples: references to choose from.
-        max_frames: of an uploaded reference.
+        max_frames: of an uploaded reference or mask.
     """
 
     def __init__(
@@ -44,32 +48,74 @@ class Handlers:
         examples: Sequence[Example],
         max_frames: int,
     ):
-        self.jobs, self.configs, self.examples = jobs, configs, examples
-        self.preset, self.block = Choices.of(settings), settings.model["block"]
+        self.jobs, self.configs = jobs, configs
+        self.preset = Choices.of(settings)
+        self.examples = {example.video: example for example in examples}
         self.max_frames = max_frames
 
-    def take_upload(self, upload: str | None) -> tuple[Any, Path | None, str, str]:
-        """An uploaded reference: the player's file, what is kept of it, message, no motion yet."""
+    def take_upload(self, upload: str | None) -> tuple[Any, Path | None, str]:
+        """An uploaded reference: the player's file, what is kept of it, message."""
         if upload is None:
-            return None, None, "", ""
+            return None, None, ""
         try:
             kept = keep_video(Path(upload), self.jobs.root, self.max_frames)
         except DitflowError as error:
-            return None, None, _error(error), ""
-        return gr.skip(), kept, message_html(f"Taken as {kept}.", bad=False), ""
+            return None, None, _error(error)
+        return gr.skip(), kept, message_html(f"Taken as {kept}.", "good")
 
-    def take_example(self, chosen: int) -> tuple[str, Path, str, str, str]:
-        """A reference of those to choose from; its prompts too."""
-        example = self.examples[chosen]
-        return str(example.video.resolve()), example.video, example.prompt, "", ""
+    def take_listed(self, chosen: Sequence[str]) -> tuple[Any, Path | None, str, Any]:
+        """A reference of those to choose from: the player's file, its own, message, prompts."""
+        found = (video for video in self._listed() if str(video.resolve()) == chosen[0])
+        video = next(found, None)
+        if video is None:
+            gone = DitflowError(f"video={chosen[0]} is no longer there; choose another.")
+            return None, None, _error(gone), gr.skip()
+        example = self.examples.get(video)
+        prompts = example.prompt if example is not None and example.prompt else gr.skip()
+        return chosen[0], video, "", prompts
+
+    def take_mask(self, upload: str | None) -> tuple[Any, Path | None, str]:
+        """An uploaded mask: the place of its name, what is kept of it, message."""
+        if upload is None:
+            return gr.skip(), None, ""
+        try:
+            kept = keep_mask(Path(upload), self.jobs.root, self.max_frames)
+        except DitflowError as error:
+            return None, None, _error(error)
+        return gr.skip(), kept, message_html(f"Taken as {kept}.", "good")
+
+    def restore(self) -> list[Any]:
+        """What the last fit or preview was begun with, for a page that is loaded: the player's
+        file, the reference, prompts, the place of the mask's name, and `Choices` in their order.
+        """
+        fits = [job for job in self.jobs.runs.values() if job.kind == "fit"]
+        begun = [*fits, *filter(None, [self.jobs.preview])]
+        last = max(begun, key=lambda job: job.started, default=None)
+        named = None if last is None else video_of(last)
+        video = next((video for video in self._listed() if str(video) == named), None)
+        chosen = self.preset
+        if video is not None:
+            if fits:
+                chosen = choices_in(fits[-1].args, self.configs, chosen)
+            if last.kind == "preview":
+                of_it = vars(choices_in(last.args, self.configs, self.preset))
+                chosen = replace(chosen, **{name: of_it[name] for name in OF_PREVIEW})
+        masked = chosen.mask in kept_masks(self.jobs.root)
+        if not masked:
+            chosen = replace(chosen, mask=self.preset.mask)
+        return [
+            None if video is None else str(video.resolve()),
+            video,
+            "\n".join(prompts_of(fits[-1])) if fits else "",
+            str(chosen.mask.resolve()) if masked else None,
+            *vars(chosen).values(),
+        ]
 
     def preview(self, video: Path | None, *choices: Any) -> str:
         """Show the motion flow of the reference."""
 
         def args(folder: Path) -> list[str]:
-            chosen = Choices(*choices)
-            video_ = _given(video)
-            return preview_args(self.configs, video_, self.block, chosen, self.preset, folder)
+            return preview_args(self.configs, _given(video), Choices(*choices), self.preset, folder)
 
         return self._start("preview", args)
 
@@ -92,16 +138,22 @@ class Handlers:
 
         return self._start("predict", args)
 
-    def take_embedding(self, upload: str | None) -> tuple[Any, None, str]:
-        """An uploaded embedding: the choice of it, an empty place for the next, message."""
+    def take_embedding(self, upload: str | None) -> tuple[Any, Any, None, str]:
+        """An uploaded embedding: the choice of it, that it was chosen by hand, an empty place for
+        the next, message.
+        """
         if upload is None:
-            return gr.skip(), None, ""
+            return gr.skip(), gr.skip(), None, ""
         try:
             kept = keep_embedding(Path(upload), self.jobs.root)
         except DitflowError as error:
-            return gr.skip(), None, _error(error)
+            return gr.skip(), gr.skip(), None, _error(error)
         choices = embedding_choices(self.jobs.root)
-        return gr.update(choices=choices, value=str(kept)), None, ""
+        return gr.update(choices=choices, value=str(kept)), str(kept), None, ""
+
+    def about(self, embedding: str | None) -> str:
+        """What to know of the chosen embedding."""
+        return about_embedding(embedding)
 
     def cancel(self) -> str:
         """Stop what runs."""
@@ -116,46 +168,18 @@ class Handlers:
         """Show a fit or predict of those in the output folder."""
         return self._answer(lambda: self.jobs.show(name))
 
-    def look(self, seen: dict[str, Any]) -> list[Any]:
-        """What has changed since the last look: status, result and motion, the buttons to cancel
-        and to go on, the embeddings and the runs to choose from; then what there is to compare
-        with next time.
+    def look(self, seen: dict[str, Any], video: Path | None, picked: str | None) -> list[Any]:
+        """What has changed since the last look; see `look`."""
+        kept = [video for video in self._listed() if video not in self.examples]
+        return look(self.jobs, seen, video, picked, [*self.examples, *kept[:LISTED]])
+
+    def _listed(self) -> list[Path]:
+        """References that a page may take: examples, then uploads that are kept, the latest first.
+
+        Those that are drawn for examples are in the same folder.
         """
-        job, run, preview = self.jobs.last, self.jobs.run, self.jobs.preview
-        state = "idle" if job is None else job.state
-        running = state == "running"
-        now = {
-            "status": (state_of(job), job.seconds if running else None),
-            "result": (state_of(run), sizes(run)),
-            "motion": state_of(preview),
-            "cancel": (running, running and job.asked_to_stop),
-            "resume": job is not None and job.kind == "fit" and state in ("stopped", "failed"),
-            "began_or_ended": state_of(job),
-            "runs": (run_choices(self.jobs.runs), None if run is None else run.name),
-        }
-        changed = {name for name in now if now[name] != seen.get(name)}
-        now["embeddings"] = (
-            embedding_choices(self.jobs.root)
-            if "began_or_ended" in changed or "embeddings" not in seen
-            else seen["embeddings"]
-        )
-        choices = now["embeddings"]
-        first = choices[0][1] if choices else None
-        label = "Stop at once" if now["cancel"][1] else "Cancel"
-        return [
-            status_html(job) if "status" in changed else gr.skip(),
-            result_html(run) if "result" in changed else gr.skip(),
-            motion_html(preview) if "motion" in changed else gr.skip(),
-            gr.update(visible=running, value=label) if "cancel" in changed else gr.skip(),
-            gr.update(visible=now["resume"]) if "resume" in changed else gr.skip(),
-            gr.update(choices=choices, value=first)
-            if choices != seen.get("embeddings")
-            else gr.skip(),
-            gr.update(choices=now["runs"][0], value=now["runs"][1], visible=run is not None)
-            if "runs" in changed
-            else gr.skip(),
-            now,
-        ]
+        kept = kept_references(self.jobs.root)
+        return [*self.examples, *(video for video in kept if video not in self.examples)]
 
     def _start(self, kind: str, args: Callable[[Path], list[str]]) -> str:
         return self._answer(lambda: self.jobs.start(kind, args))

@@ -42,6 +42,13 @@ def prompts_of(job: Job) -> list[str]:
     return []
 
 
+def video_of(job: Job) -> str | None:
+    """The reference that a command was given."""
+    args = list(job.args)
+    place = args.index("--video") + 1 if "--video" in args else len(args)
+    return args[place] if place < len(args) else None
+
+
 def _job(path: Path, root: Path) -> Job | None:
     log = path.with_suffix(".log")
     try:

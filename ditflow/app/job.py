@@ -20,6 +20,12 @@ WROTE = "Wrote to "
 ERROR = "ditflow: error: "
 """How a command's error begins."""
 
+WARNING = "Warning: "
+"""How a warning begins, of a preview and of what `run_command` runs."""
+
+STOPPED = "Stopped; "
+"""How a command that was stopped says how to go on."""
+
 
 @dataclass
 class Job:
@@ -47,6 +53,8 @@ class Job:
     cwd: Path
     ended: float | None = None
     asked_to_stop: bool = False
+    _warned: list[str] = field(default_factory=list, init=False, repr=False)
+    _searched: int = field(default=0, init=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -67,6 +75,13 @@ class Job:
         return "stopped" if self.asked_to_stop or status == 130 else "failed"
 
     @property
+    def can_go_on(self) -> bool:
+        """Whether it is a fit that ended before it was finished; one that failed before it made its
+        folder, over what it was given, would fail again."""
+        failed = self.state == "failed" and self.folder.is_dir()
+        return self.kind == "fit" and (self.state == "stopped" or failed)
+
+    @property
     def seconds(self) -> float:
         """How long it has run."""
         running = self.state == "running"  # notes the end, if it has come
@@ -82,6 +97,20 @@ class Job:
         with self.log.open("rb") as file:
             file.seek(max(0, self.log.stat().st_size - TAIL))
             return file.read().decode(errors="replace")
+
+    def warnings(self) -> list[str]:
+        """What it has warned of so far, each once: also what the end of its output is far from."""
+        start = self._searched
+        with self.log.open("rb") as file:
+            file.seek(start)
+            new = file.read()
+        new = new[: new.rfind(b"\n") + 1]  # of a line that is being written, later
+        self._searched = start + len(new)
+        for line in said(new.decode(errors="replace")).splitlines():
+            text = line.removeprefix(WARNING)
+            if text != line and text not in self._warned and not text.startswith(STOPPED):
+                self._warned.append(text)
+        return self._warned
 
     @cached_property
     def _logged_state(self) -> str:

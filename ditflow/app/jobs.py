@@ -66,16 +66,16 @@ class Jobs:
                 self.last = self.run
 
     def resume(self) -> Job:
-        """Go on with the last command, a fit that was stopped or has failed.
+        """Go on with the fit that is shown, which was stopped or has failed.
 
         Raises:
-            DitflowError: there is none, it was begun in another folder than this, in which its
+            DitflowError: none is shown, it was begun in another folder than this, in which its
                 files are not found, or another command runs.
         """
         with self._lock:
             self._check_free()
-            job = self.last
-            if job is None or job.kind != "fit" or job.state == "finished":
+            job = self.run
+            if job is None or not job.can_go_on:
                 raise DitflowError("there is no stopped fit to go on with.")
             if job.cwd != Path.cwd():
                 raise DitflowError(
@@ -119,7 +119,7 @@ class Jobs:
         make_output(log.parent)
         with log.open("ab") as file:
             process = subprocess.Popen(
-                [sys.executable, "-m", "ditflow.cli", *given],
+                [sys.executable, "-m", "ditflow.app.run_command", *given],
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,

@@ -3,21 +3,26 @@
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from ditflow.embedding_header import read_header
 from ditflow.errors import DitflowError
-from ditflow.files import whole
+from ditflow.files import whole, written
 from ditflow.hashing import hash_of_files
 from ditflow.predictions import slug
+from ditflow.reading import IMAGE_SUFFIXES
 
-REFERENCES, EMBEDDINGS = "references", "embeddings"
+REFERENCES, MASKS, EMBEDDINGS = "references", "masks", "embeddings"
 """Folders of what is kept."""
 
-VIDEO_SUFFIXES = (".mp4", ".mov", ".webm", ".gif")
+VIDEO_SUFFIXES = (".mp4", ".mov", ".webm")
+"""Of what a browser plays: it takes a gif for a picture."""
+
+MASK_SUFFIXES = (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES)
 
 SLOW = 60
-"""Seconds that counting a video's frames may take; it reads no picture."""
+"""Seconds that counting a video's frames may take; none of them is decoded."""
 
 
 def keep_video(upload: Path, root: Path, most_frames: int) -> Path:
@@ -36,25 +41,28 @@ def keep_video(upload: Path, root: Path, most_frames: int) -> Path:
     Raises:
         DitflowError: it is no video, or too long a one.
     """
-    if upload.suffix.lower() not in VIDEO_SUFFIXES:
-        raise DitflowError(f"video={upload.name} must be one of {', '.join(VIDEO_SUFFIXES)}.")
-    counting = [sys.executable, "-m", "ditflow.app.count_frames", str(upload)]
-    try:
-        done = subprocess.run(counting, capture_output=True, text=True, timeout=SLOW)
-    except subprocess.TimeoutExpired as error:
-        raise DitflowError(f"video={upload.name} takes too long to read.") from error
-    if done.returncode == 2:
-        said = done.stderr.strip().splitlines()[-1]  # after what decoders write themselves
-        raise DitflowError(said.replace(str(upload), upload.name))
-    if done.returncode != 0 or not done.stdout.strip().isdecimal():
-        raise DitflowError(f"video={upload.name} cannot be read; give another file.")
-    frames = int(done.stdout)
-    if frames > most_frames:
-        raise DitflowError(
-            f"video={upload.name} has {frames} frames, and this app takes at most {most_frames}; "
-            "cut it, or have the app started with a larger --max-frames."
-        )
+    _check(upload, "video", VIDEO_SUFFIXES, most_frames)
     return _keep(upload, root / REFERENCES)
+
+
+def keep_mask(upload: Path, root: Path, most_frames: int) -> Path:
+    """Keep an uploaded mask, a picture or a video; as `keep_video`.
+
+    Whether it is one of the reference is seen when both are read.
+    """
+    _check(upload, "mask", MASK_SUFFIXES, most_frames)
+    return _keep(upload, root / MASKS)
+
+
+def kept_references(root: Path) -> list[Path]:
+    """The references that are kept, the latest first."""
+    found = [p for p in written(root / REFERENCES, "*") if p.suffix.lower() in VIDEO_SUFFIXES]
+    return sorted(found, key=lambda path: -path.stat().st_mtime)
+
+
+def kept_masks(root: Path) -> list[Path]:
+    """The masks that are kept."""
+    return written(root / MASKS, "*")
 
 
 def keep_embedding(upload: Path, root: Path) -> Path:
@@ -77,11 +85,35 @@ def keep_embedding(upload: Path, root: Path) -> Path:
     return _keep(upload, root / EMBEDDINGS)
 
 
+def _check(upload: Path, option: str, suffixes: Sequence[str], most_frames: int) -> None:
+    """Refuse what is no video (of a mask also: no picture), or too long a one."""
+    if upload.suffix.lower() not in suffixes:
+        raise DitflowError(f"{option}={upload.name} must be one of {', '.join(suffixes)}.")
+    counting = [sys.executable, "-m", "ditflow.app.count_frames", option, str(upload)]
+    try:
+        done = subprocess.run(counting, capture_output=True, text=True, timeout=SLOW)
+    except subprocess.TimeoutExpired as error:
+        raise DitflowError(f"{option}={upload.name} takes too long to read.") from error
+    if done.returncode == 2:
+        said = done.stderr.strip().splitlines()[-1]  # after what decoders write themselves
+        raise DitflowError(said.replace(str(upload), upload.name))
+    if done.returncode != 0 or not done.stdout.strip().isdecimal():
+        raise DitflowError(f"{option}={upload.name} cannot be read; give another file.")
+    frames = int(done.stdout)
+    if frames > most_frames:
+        raise DitflowError(
+            f"{option}={upload.name} has {frames} frames, and this app takes at most "
+            f"{most_frames}; cut it, or have the app started with a larger --max-frames."
+        )
+
+
 def _keep(upload: Path, folder: Path) -> Path:
     """A copy named by the file's own name and its content, so that one file is kept once."""
     name = f"{slug(upload.stem, 40)}-{hash_of_files([upload], 8)}{upload.suffix.lower()}"
     kept = folder / name
-    if not kept.exists():
+    if kept.exists():
+        kept.touch()  # it is the latest again
+    else:
         with whole(kept) as partial:
             shutil.copyfile(upload, partial)
     return kept

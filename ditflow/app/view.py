@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 from urllib.parse import quote
 
+from ditflow.app.commands import on_page
 from ditflow.app.history import prompts_of
-from ditflow.app.job import ERROR, WROTE, Job
+from ditflow.app.job import ERROR, STOPPED, WARNING, WROTE, Job
 from ditflow.app.progress import progress_of, said
-from ditflow.embedding_header import EmbeddingHeader
+from ditflow.embedding_header import EmbeddingHeader, read_header
 from ditflow.errors import DitflowError
 from ditflow.listing import list_embeddings
 from ditflow.page.render import render
@@ -24,9 +26,9 @@ DOWNLOADS = (EMBEDDING, "*.mp4", PAGE, "config.yaml", "commands.txt")
 """Files of a run that are offered, in this order."""
 
 
-def message_html(text: str, *, bad: bool = True) -> str:
-    """A line that answers what was pressed: what was wrong, or else what was taken."""
-    return render("app-message.html", text=text, bad=bad)
+def message_html(text: str, kind: Literal["good", "warning", "bad"] = "bad") -> str:
+    """A line that answers what was pressed: what was taken, what to heed, or what was wrong."""
+    return render("app-message.html", text=text, kind=kind)
 
 
 def state_of(job: Job | None) -> tuple[str, float, str] | None:
@@ -56,21 +58,23 @@ def status_html(job: Job | None) -> str:
         progress=progress,
         phases=PHASES[job.kind],
         outcome=outcome(job, output),
+        # Of a preview they are with what it shows.
+        warnings=[] if job.kind == "preview" else [on_page(text) for text in job.warnings()],
         said=said(output) if state != "running" else "",
     )
 
 
 def outcome(job: Job, output: str) -> str:
     """How a command ended, in a line; empty while it runs and where all went well."""
-    lines = said(output).splitlines()
+    lines = [line.removeprefix(WARNING) for line in said(output).splitlines()]
     if job.state in ("running", "finished"):
         return ""
     if job.state == "stopped":
-        told = [line for line in lines if line.startswith("Stopped; ")]
+        told = [line for line in lines if line.startswith(STOPPED)]
         return told[-1] if told else "Stopped."  # killed, it says nothing
     errors = [line.removeprefix(ERROR) for line in lines if line.startswith(ERROR)]
     if errors:
-        return errors[-1]
+        return on_page(errors[-1])
     last = lines[-1] if lines else "it said nothing"
     return f"The command failed: {last} (all of its output: {job.log})."
 
@@ -99,15 +103,14 @@ def motion_html(job: Job | None) -> str:
         return ""
     lines = said(job.output()).splitlines()
     lines = lines[: next(i for i, line in enumerate(lines) if line.startswith(WROTE))]
-    warnings = [line for line in lines if line.startswith("Warning: ")]
-    plain = [line for line in lines if line not in warnings]
+    plain = [line for line in lines if not line.startswith(WARNING)]
     title = next(i for i, line in enumerate(plain) if line.startswith(" ")) - 1  # above the table
     return render(
         "app-motion.html",
         title=plain[title],
         notes=plain[:title],
         table="\n".join(plain[title + 1 :]),
-        warnings=[line.removeprefix("Warning: ") for line in warnings],
+        warnings=[on_page(text) for text in job.warnings()],
         video=address(job.folder / "preview.mp4"),
         picture=address(job.folder / "preview.png"),
     )
@@ -117,6 +120,21 @@ def embedding_choices(root: Path) -> list[tuple[str, str]]:
     """Label and path of every motion embedding there is, the latest first."""
     found = sorted(list_embeddings(root).items(), key=lambda item: -item[0].stat().st_mtime)
     return [(_label(path, header), str(path)) for path, header in found]
+
+
+def about_embedding(path: str | None) -> str:
+    """What to know of an embedding before it is used again."""
+    try:
+        latents = path is not None and read_header(Path(path)).target == "latents"
+    except DitflowError:  # it is no longer there
+        latents = False
+    if not latents:
+        return ""
+    return message_html(
+        "This embedding holds latents: its start is the fitted video's own noise, so other prompts "
+        "keep that look; fit positions to reuse a motion.",
+        "warning",
+    )
 
 
 def run_choices(runs: Mapping[str, Job]) -> list[tuple[str, str]]:

@@ -46,7 +46,8 @@ def preview(args: Sequence[str]) -> int:
     names = {"backbone": "name", "device": "device", "dtype": "dtype"}
     own = {full: given[name] for name, full in names.items() if given[name] is not None}
     backbone = settings.load_backbone(**own)
-    blocks, guided = _blocks(given.blocks, settings.model["block"], backbone)
+    guided = settings.model["block"] if given.block is None else given.block
+    blocks = _blocks(given.blocks, guided, backbone)
     data = dict(settings.data)
     data |= {name: given[name] for name in data if given.get(name) is not None}
     chosen = FrameRange(data["start_frame"], data["num_frames"], data["stride"], data["resample"])
@@ -79,8 +80,9 @@ def preview_parser() -> CommandParser:
     parser.add_argument("--output", type=Path, required=True, help="Folder of what is made.")
     parser.add_presets()
     parser.add_argument("--mask", type=Path, help="Image, or video, of what alone is to guide.")
+    parser.add_argument("--block", type=int, help="That a fit would read; by default the preset's.")
     parser.add_argument(
-        "--blocks", type=int, nargs="+", help="By default the preset's and some around it."
+        "--blocks", type=int, nargs="+", help="To show; by default that one and some around it."
     )
     parser.add_argument("--start-frame", type=int)
     parser.add_argument("--num-frames", type=int, help="By default the preset's.")
@@ -93,13 +95,11 @@ def preview_parser() -> CommandParser:
     return parser
 
 
-def _blocks(
-    given: Sequence[int] | None, preset: int, backbone: CogVideoXBackbone
-) -> tuple[list[int], int]:
-    """The blocks to show, in order, and which of them a fit would read; that is always shown."""
-    for block in (preset, *(given or ())):
+def _blocks(given: Sequence[int] | None, guided: int, backbone: CogVideoXBackbone) -> list[int]:
+    """The blocks to show, in order; the one that a fit would read always is."""
+    for block in (guided, *(given or ())):
         backbone.check_block(block)
-    return sorted({preset, *(given or spread_around(preset, backbone.num_blocks))}), preset
+    return sorted({guided, *(given or spread_around(guided, backbone.num_blocks))})
 
 
 def _check_motion(backbone: CogVideoXBackbone, reference: ReferenceVideo) -> None:

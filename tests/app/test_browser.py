@@ -163,8 +163,8 @@ def fitted(page, reference_video, root) -> Path:
     assert said.startswith("reference-")
     assert "9 of 25 frames taken" in said
     fill(page, "#prompts", "a blue square on a white background")
-    click(page, "#options button")
-    click(page, "#options input[value=positions]")
+    assert "circle, square" in page.find_element(By.CSS_SELECTOR, "#prompts").text
+    click(page, "#target input[value=positions]")
     click(page, "#fit")
     job(page, "fit-1", "finished")
     return root / "runs" / "app" / "fit-1"
@@ -213,9 +213,9 @@ def test_its_motion_is_put_into_two_prompts(page, fitted):
     plays(page, "#result figure:nth-of-type(3) video")
     assert not page.find_elements(By.CSS_SELECTOR, "#result figcaption b")  # prompts are text
     # The fit can be looked at again.
-    click(page, "#runs input")
-    until(page, "#runs [role=option]", lambda option: option.text.startswith("✓\npredict-1"))
-    until(page, "#runs [role=option]", lambda option: "fit-1: a blue" in option.text).click()
+    until(page, "#runs input").click()  # its options are elsewhere on the page
+    until(page, "[role=option]", lambda option: option.text.startswith("✓\npredict-1"))
+    until(page, "[role=option]", lambda option: "fit-1: a blue" in option.text).click()
     until(page, "#result [data-job=fit-1] figure:nth-of-type(2) video")
     job(page, "fit-1", "finished")
 
@@ -231,6 +231,19 @@ def test_an_uploaded_embedding_is_checked(page, fitted, root):
     until(page, "#embedding-upload input[type=file]")
     upload(page, "#embedding-upload", own)
     until(page, "#embeddings input", lambda field: "mine-" in field.get_attribute("value"))
+
+
+def test_a_page_that_is_loaded_anew_has_what_the_fit_had(page, fitted):
+    page.refresh()
+    until(page, "#reference video")
+    prompts = until(page, "#prompts textarea", lambda field: field.get_attribute("value"))
+    assert prompts.get_attribute("value") == "a blue square on a white background"
+    until(page, "#target input[value=positions]", lambda choice: choice.is_selected())
+    until(page, "#motion video")  # of this reference
+    click(page, "#examples button:nth-of-type(1)")
+    until(page, "#motion", lambda place: not place.is_displayed())
+    click(page, "#examples button:nth-of-type(7)")  # the upload, after those that are drawn
+    until(page, "#motion video")
 
 
 def test_a_bad_reference_is_refused_in_one_line(page, root):
@@ -260,6 +273,7 @@ def test_a_running_fit_shows_its_loss_and_is_cancelled(page, root):
     click(page, "#examples button")
     prompt = until(page, "#prompts textarea", lambda field: field.get_attribute("value"))
     assert prompt.get_attribute("value").startswith("a ")
+    click(page, "#options button")
     fill(page, "#adam-steps", "500")
     click(page, "#fit")
     until(page, "#status [data-state=running]")

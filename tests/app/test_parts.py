@@ -1,30 +1,43 @@
-"""The app's parts without a browser: command lines, progress, uploads, and one job at a time."""
+"""The app's parts without a browser: command lines, progress, uploads and words."""
 
 import json
+import os
 import pickle
 import sys
-import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from pkgutil import resolve_name
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
 from ditflow import DitflowError
 from ditflow.app.command import is_loopback, read_users
-from ditflow.app.commands import Choices, fit_args, predict_args, preview_args
+from ditflow.app.commands import (
+    Choices,
+    choices_in,
+    fit_args,
+    on_page,
+    predict_args,
+    preview_args,
+)
 from ditflow.app.examples import examples
-from ditflow.app.jobs import Jobs
 from ditflow.app.progress import Progress, progress_of, said
-from ditflow.app.uploads import keep_embedding, keep_video
-from ditflow.app.view import message_html, outcome, result_html, run_choices, status_html
+from ditflow.app.uploads import keep_embedding, keep_mask, keep_video, kept_references
+from ditflow.app.view import (
+    about_embedding,
+    message_html,
+)
+from ditflow.app.words import EXAMPLE, known_words
 from ditflow.cli import main
 from ditflow.options import expand, over_default
 from ditflow.settings import read_settings
+from ditflow.sprites.world import captions
+from tests.test_embedding_header import HEADER, TENSORS, write
 
-PRESET = Choices("latents", 0, True, 5, 0, 1)
+PRESET = Choices("latents", 0, True, 5, 0, 1, None, 6, False)
 OUT, VIDEO = Path("out"), Path("references/clip.mp4")
 
 
@@ -35,14 +48,32 @@ def test_only_what_differs_from_the_presets_is_given():
         *("fit", "--config", "sprites-rope", "--video", "references/clip.mp4"),
         *("--prompts", "a red ring", "a cross", "--output", "out"),
     ]
-    chosen = Choices("positions", 3, False, 7, 2, 2)
+    mask = Path("masks/object.png")
+    chosen = Choices("positions", 3, False, 7, 2, 2, 9, 5, True, mask)
     given = fit_args([], VIDEO, "a", chosen, PRESET, OUT)
     assert given[5:-2] == [
         *("--target=positions", "--seed=3", "--injection=false", "--model.optimization_steps=7"),
-        *("--start-frame=2", "--stride=2"),
+        *("--start-frame=2", "--stride=2", "--num-frames=9", "--block=5", "--confidence=true"),
+        "--mask=masks/object.png",
     ]
-    shown = preview_args([], VIDEO, 6, chosen, PRESET, OUT)
-    assert shown[3:-2] == ["--blocks", "6", "--start-frame=2", "--stride=2"]
+    shown = preview_args([], VIDEO, chosen, PRESET, OUT)
+    assert shown[3:-2] == [
+        *("--start-frame=2", "--stride=2", "--num-frames=9", "--block=5"),
+        "--mask=masks/object.png",
+    ]
+    # A page that is loaded anew finds them again.
+    assert choices_in(fit_args(["a"], VIDEO, "a", chosen, PRESET, OUT), ["a"], PRESET) == chosen
+    assert choices_in(given, ["another"], PRESET) == PRESET
+    assert choices_in(["fit", "--seed=evil", "--block=4"], [], PRESET) == replace(PRESET, block=4)
+    # Without a number of frames the presets' holds.
+    nine = replace(PRESET, num_frames=9)
+    assert "--num" not in " ".join(fit_args([], VIDEO, "a", PRESET, nine, OUT))
+
+
+def test_advice_is_in_the_words_of_the_page():
+    assert on_page("by --start-frame and --num-frames.") == "by “First frame” and “Frames”."
+    assert on_page("by --blocks, by --block.") == "by “Guided block”, by “Guided block”."
+    assert on_page("--block-size --seeds 3 --resume a") == "--block-size --seeds 3 --resume a"
 
 
 @pytest.mark.parametrize(
@@ -61,7 +92,12 @@ def test_a_prompt_never_becomes_an_option(prompts):
 
 @pytest.mark.parametrize(
     ("change", "expected"),
-    [({"seed": None}, "seed is empty"), ({"target": ["x"]}, "target is empty"), ({}, "prompts")],
+    [
+        ({"seed": None}, "seed is empty"),
+        ({"block": True}, "block is empty"),
+        ({"target": ["x"]}, "target is empty"),
+        ({}, "prompts"),
+    ],
 )
 def test_what_a_browser_sends_wrong_is_one_line(change, expected):
     with pytest.raises(DitflowError, match=expected):
@@ -104,7 +140,29 @@ def test_a_reference_is_kept_once(reference_video, tmp_path):
     assert keep_video(reference_video, tmp_path, 25) == kept
     hostile = tmp_path / "--config=x; $(touch y) <b>.mp4"
     hostile.write_bytes(reference_video.read_bytes())
-    assert keep_video(hostile, tmp_path, 25).name.startswith("config-x-touch-y-b-")
+    renamed = keep_video(hostile, tmp_path, 25)
+    assert renamed.name.startswith("config-x-touch-y-b-")
+    os.utime(kept, (1, 1))
+    assert kept_references(tmp_path) == [renamed, kept]
+    os.utime(renamed, (2, 2))
+    keep_video(reference_video, tmp_path, 25)
+    assert kept_references(tmp_path) == [kept, renamed]
+
+
+def test_a_mask_is_checked_as_a_reference_is(reference_video, tmp_path):
+    Image.new("L", (64, 64), 255).save(tmp_path / "object.png")
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG" + b"x" * 100)
+    for path in (tmp_path / "object.png", reference_video):
+        kept = keep_mask(path, tmp_path, 25)
+        assert kept.parent == tmp_path / "masks"
+        assert kept.read_bytes() == path.read_bytes()
+    for path, frames, expected in (
+        (tmp_path / "broken.png", 25, "^mask=broken.png is not an image"),
+        (Path("notes.txt"), 25, "^mask=notes.txt must be one of .png, "),
+        (reference_video, 24, "^mask=reference.mp4 has 25 frames, .* at most 24; "),
+    ):
+        with pytest.raises(DitflowError, match=expected):
+            keep_mask(path, tmp_path, frames)
 
 
 def test_what_is_no_reference_is_refused(reference_video, tmp_path):
@@ -113,6 +171,7 @@ def test_what_is_no_reference_is_refused(reference_video, tmp_path):
     for name, frames, expected in (
         ("broken.mp4", 25, "^video=broken.mp4 has no readable video stream"),
         ("notes.txt", 25, "^video=notes.txt must be one of"),
+        ("moving.gif", 25, "^video=moving.gif must be one of .mp4, .mov, .webm."),
         (str(reference_video), 24, "^video=reference.mp4 has 25 frames, .* at most 24; "),
     ):
         with pytest.raises(DitflowError, match=expected):
@@ -138,7 +197,13 @@ def test_examples_of_a_folder_and_of_a_manifest(reference_video, tmp_path):
     assert all(example.video.is_file() and example.prompt for example in drawn)
     assert examples(None, False, tmp_path) == []
     (tmp_path / "none").mkdir()
-    for given, expected in ((str(tmp_path / "none"), "no videos"), ("nothing", "manifest")):
+    for given, expected in (
+        (str(tmp_path / "none"), "no videos"),
+        (
+            "clips/",
+            "^references=clips/ is neither a folder of videos nor a manifest; manifests are",
+        ),
+    ):
         with pytest.raises(DitflowError, match=expected):
             examples(given, True, tmp_path)
     wrong = tmp_path / "wrong.yaml"
@@ -147,92 +212,19 @@ def test_examples_of_a_folder_and_of_a_manifest(reference_video, tmp_path):
         examples(str(wrong), True, tmp_path)
 
 
-def ended(job):
-    job.process.wait(120)
-    return job.state
+@pytest.mark.parametrize(("target", "expected"), [("latents", True), ("positions", False)])
+def test_of_an_embedding_of_latents_it_says_what_it_is_no_good_for(target, expected, tmp_path):
+    tensors = TENSORS if target == "positions" else {"latents": torch.zeros(HEADER.latent_shape)}
+    header = asdict(replace(HEADER, target=target))
+    path = write(tmp_path / "motion.safetensors", header, tensors)
+    assert ("fit positions to reuse a motion" in about_embedding(str(path))) == expected
+    path.unlink()
+    assert about_embedding(str(path)) == about_embedding(None) == ""
 
 
-def test_one_command_at_a_time(tmp_path):
-    jobs = Jobs(tmp_path)
-    # Reads its terminal for ever, were it given one; what it is does not matter here.
-    slow = jobs.start("fit", lambda folder: ["inspect", str(folder / "nothing.safetensors")])
-    with pytest.raises(DitflowError, match=f"a fit runs already .{slow.folder}.; wait"):
-        jobs.start("preview", lambda folder: [])
-    assert 'data-state="running"' in status_html(slow)
-    assert ended(slow) == "failed"
-    assert outcome(slow, slow.output()).startswith(f"embedding={slow.folder}")
-    assert "Traceback" not in slow.output()
-    assert 'role="alert"' in status_html(slow)
-    assert result_html(slow).count("<video") == 0
-    # A failed one without a folder keeps its number: its log is there.
-    following = jobs.start("fit", lambda folder: ["inspect", str(folder)])
-    assert following.name == "fit-2"
-    jobs.cancel()
-    assert ended(following) == "stopped"
-    assert Jobs(tmp_path).start("fit", lambda folder: ["--version"]).name == "fit-3"
-
-
-def test_a_started_command_is_stopped_with_the_app(tmp_path):
-    jobs = Jobs(tmp_path)
-    job = jobs.start("preview", lambda folder: ["preview", "--video", "no", "--output", "no"])
-    assert jobs.preview is job
-    jobs.close()
-    assert job.process.returncode is not None
-    jobs.close()
-    with pytest.raises(DitflowError, match="no stopped fit"):
-        jobs.resume()
-
-
-def test_runs_of_an_earlier_start_are_shown(tmp_path, monkeypatch):
-    assert Jobs(tmp_path).last is None
-    jobs = Jobs(tmp_path)
-    failed = jobs.start("fit", lambda folder: ["inspect", "no", "--prompts", "a ring", "a", "--x"])
-    assert ended(failed) == "failed"
-    done = jobs.start("predict", lambda folder: ["--version", '--prompts=["--a"]'])
-    assert ended(done) == "finished"
-    done.log.write_text(f"Wrote to {done.folder}:\n")
-    assert ended(jobs.start("preview", lambda folder: ["--version"])) == "finished"
-    logs = failed.log.parent
-    (logs / "fit-7.json").write_text("{")
-    (logs / "fit-8.json").write_text('{"kind": "fit"}')
-    (logs / "notes.json").write_text("[]")
-
-    again = Jobs(tmp_path)
-    assert again.last is again.run
-    assert run_choices(again.runs) == [
-        ("predict-1: --a", "predict-1"),
-        ("fit-1 (failed): a ring and 1 more", "fit-1"),
-    ]
-    again.show("fit-1")
-    assert again.last.name == "fit-1"
-    assert outcome(again.last, again.last.output()) == outcome(failed, failed.output())
-    with pytest.raises(DitflowError, match="run=fit-9 is not one"):
-        again.show("fit-9")
-    assert ended(again.resume()) == "failed"
-    assert list(again.runs) == ["predict-1", "fit-1"]
-    monkeypatch.chdir(tmp_path)
-    moved = Jobs(tmp_path)
-    with pytest.raises(DitflowError, match="fit-1 was begun in .*; start the app there"):
-        moved.resume()
-
-
-@pytest.mark.slow
-def test_a_cancelled_fit_goes_on(reference_video, tmp_path):
-    configs = ["--model.guided_share", "0.4", "--steps", "10"]
-    jobs = Jobs(tmp_path)
-    args = fit_args([], reference_video, "a red ring", PRESET, PRESET, tmp_path / "fit-1")
-    job = jobs.start("fit", lambda folder: [*args, *configs])
-    while "Guided step 3/4" not in job.output():
-        assert job.state == "running"
-        time.sleep(0.05)
-    jobs.cancel()
-    assert ended(job) == "stopped"
-    assert f"--resume {job.folder}" in outcome(job, job.output())
-    assert Jobs(tmp_path).last.state == "stopped"
-    resumed = Jobs(tmp_path).resume()  # as when the app has been started again
-    assert ended(resumed) == "finished"
-    assert (job.folder / "video.mp4").is_file()
-    assert "Resumed (dashed)" in result_html(resumed)
+def test_the_words_that_the_sprites_know():
+    assert "ring" in known_words()
+    assert EXAMPLE in captions()
 
 
 def test_texts_are_never_markup():
@@ -260,7 +252,7 @@ def test_who_may_use_it(tmp_path):
         (["--max-frames", "0"], "max_frames=0"),
         (["--config", "sprites-bent"], "config=sprites-bent"),
         (["--auth", "/nowhere"], "auth=/nowhere"),
-        (["--references", "nothing"], "config=nothing"),
+        (["--references", "nothing"], "references=nothing"),
         (["--output", "/dev/null/app"], "output=/dev/null/app"),
     ],
 )

@@ -46,10 +46,12 @@ def test_a_mask_a_warning_and_another_backbone(tmp_path, capsys):
     given = ["preview", "--video", str(tmp_path / "still.mp4"), "--output", str(tmp_path / "out")]
     given += ["--mask", str(tmp_path / "mask.mp4"), "--config", "sprites-sincos"]
     given += ["--config", "ditflow-latents"]  # stacked, as those given at once
-    assert main([*given, "--blocks", "6", "--height", "32", "--width", "48"]) == 0
+    assert main([*given, "--block", "5", "--blocks", "6", "--height", "32", "--width", "48"]) == 0
     said = capsys.readouterr().out
     assert "still.mp4 on sprites-sincos, 5 frames of 32x48, 2 x 4 x 6 tokens" in said
     assert "(in the mask)" in said
+    assert "block 5 (guided)" in said
+    assert set(shares(said)) == {"block 5", "block 6", "plain latents"}
     assert "\nWarning: Nothing moves in the mask's part of the reference" in said
 
 
@@ -60,6 +62,7 @@ def test_a_mask_a_warning_and_another_backbone(tmp_path, capsys):
         (["--mask", "nowhere.png"], "mask=nowhere.png does not exist"),
         (["--mask", "docs/demo.png"], "give a mask of the reference's size or proportions"),
         (["--blocks", "3", "8"], "block=8 is out of range"),
+        (["--block", "9"], "block=9 is out of range"),
         (["--config", "nothing"], "config=nothing"),
         (["--config", "sprites-rope", "--config", "smm"], "SpatialMarginalMean has no motion flow"),
         (["--config", "sprites-rope", "smm"], "SpatialMarginalMean has no motion flow"),

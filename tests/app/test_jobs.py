@@ -1,0 +1,140 @@
+"""The app's commands: one at a time, remembered, gone on with, and what they warn of."""
+
+import logging
+import time
+
+import pytest
+
+from ditflow import DitflowError
+from ditflow.app.commands import (
+    fit_args,
+)
+from ditflow.app.job import WARNING, Job
+from ditflow.app.jobs import Jobs
+from ditflow.app.run_command import Marking
+from ditflow.app.view import (
+    outcome,
+    result_html,
+    run_choices,
+    status_html,
+)
+from tests.app.test_parts import PRESET
+
+
+def ended(job):
+    job.process.wait(120)
+    return job.state
+
+
+def test_one_command_at_a_time(tmp_path):
+    jobs = Jobs(tmp_path)
+    # Reads its terminal for ever, were it given one; what it is does not matter here.
+    slow = jobs.start("fit", lambda folder: ["inspect", str(folder / "nothing.safetensors")])
+    with pytest.raises(DitflowError, match=f"a fit runs already .{slow.folder}.; wait"):
+        jobs.start("preview", lambda folder: [])
+    assert 'data-state="running"' in status_html(slow)
+    assert ended(slow) == "failed"
+    assert outcome(slow, slow.output()).startswith(f"embedding={slow.folder}")
+    assert "Traceback" not in slow.output()
+    assert 'role="alert"' in status_html(slow)
+    assert result_html(slow).count("<video") == 0
+    # A failed one without a folder keeps its number: its log is there.
+    following = jobs.start("fit", lambda folder: ["inspect", str(folder)])
+    assert following.name == "fit-2"
+    jobs.cancel()
+    assert ended(following) == "stopped"
+    assert Jobs(tmp_path).start("fit", lambda folder: ["--version"]).name == "fit-3"
+
+
+def test_warnings_are_shown_while_a_command_runs_and_after(tmp_path):
+    log = tmp_path / "fit-1.log"
+    job = Job("fit", tmp_path / "fit-1", [], log, None, 0.0, tmp_path, 1.0)
+    warned = f"{WARNING}The reference seems to change; choose frames by --num-frames.\n"
+    bar = "Guided step 1/2:  50%|█  | 1/2 [00:00<00:01, 9it/s]"
+    with log.open("a") as file:
+        file.write(f"Reference: 9 frames.\n{bar}{warned}{warned}{WARNING}Stopped; go on.\n")
+        file.write(f"\r{bar}" * 4000)  # what is said is far from the end by now
+        file.write(f"\n{WARNING}No")
+    said = ["The reference seems to change; choose frames by --num-frames."]
+    assert job.warnings() == said
+    with log.open("a") as file:
+        file.write("thing moves.\n")
+    assert job.warnings() == [*said, "Nothing moves."]
+    shown = status_html(job)
+    assert shown.count("choose frames by “Frames”.</p>") == 1
+    assert shown.count('message warning">Nothing moves.</p>') == 1
+
+
+def test_what_a_command_logs_as_a_warning_is_marked():
+    marked = Marking()
+    for level, expected in ((logging.INFO, "a 1"), (logging.WARNING, f"{WARNING}a 1")):
+        record = logging.LogRecord("ditflow", level, "", 1, "a %d", (1,), None)
+        assert marked.format(record) == expected
+
+
+def test_a_started_command_is_stopped_with_the_app(tmp_path):
+    jobs = Jobs(tmp_path)
+    job = jobs.start("preview", lambda folder: ["preview", "--video", "no", "--output", "no"])
+    assert jobs.preview is job
+    jobs.close()
+    assert job.process.returncode is not None
+    jobs.close()
+    with pytest.raises(DitflowError, match="no stopped fit"):
+        jobs.resume()
+
+
+def test_runs_of_an_earlier_start_are_shown(tmp_path, monkeypatch):
+    assert Jobs(tmp_path).last is None
+    jobs = Jobs(tmp_path)
+    failed = jobs.start("fit", lambda folder: ["inspect", "no", "--prompts", "a ring", "a", "--x"])
+    assert ended(failed) == "failed"
+    done = jobs.start("predict", lambda folder: ["--version", '--prompts=["--a"]'])
+    assert ended(done) == "finished"
+    done.log.write_text(f"Wrote to {done.folder}:\n")
+    logs = failed.log.parent
+    (logs / "fit-7.json").write_text("{")
+    (logs / "fit-8.json").write_text('{"kind": "fit"}')
+    (logs / "notes.json").write_text("[]")
+
+    again = Jobs(tmp_path)
+    assert again.last is again.run
+    assert run_choices(again.runs) == [
+        ("predict-1: --a", "predict-1"),
+        ("fit-1 (failed): a ring and 1 more", "fit-1"),
+    ]
+    again.show("fit-1")
+    assert again.last.name == "fit-1"
+    assert not again.last.can_go_on
+    failed.folder.mkdir()
+    assert again.last.can_go_on
+    assert outcome(again.last, again.last.output()) == outcome(failed, failed.output())
+    with pytest.raises(DitflowError, match="run=fit-9 is not one"):
+        again.show("fit-9")
+    preview = again.start("preview", lambda folder: ["--version"])
+    assert ended(preview) == "finished"
+    assert not preview.can_go_on
+    assert ended(again.resume()) == "failed"  # of the fit that is shown still
+    assert list(again.runs) == ["predict-1", "fit-1"]
+    monkeypatch.chdir(tmp_path)
+    moved = Jobs(tmp_path)
+    with pytest.raises(DitflowError, match="fit-1 was begun in .*; start the app there"):
+        moved.resume()
+
+
+@pytest.mark.slow
+def test_a_cancelled_fit_goes_on(reference_video, tmp_path):
+    configs = ["--model.guided_share", "0.4", "--steps", "10"]
+    jobs = Jobs(tmp_path)
+    args = fit_args([], reference_video, "a red ring", PRESET, PRESET, tmp_path / "fit-1")
+    job = jobs.start("fit", lambda folder: [*args, *configs])
+    while "Guided step 3/4" not in job.output():
+        assert job.state == "running"
+        time.sleep(0.05)
+    jobs.cancel()
+    assert ended(job) == "stopped"
+    assert f"--resume {job.folder}" in outcome(job, job.output())
+    assert Jobs(tmp_path).last.state == "stopped"
+    resumed = Jobs(tmp_path).resume()  # as when the app has been started again
+    assert ended(resumed) == "finished"
+    assert (job.folder / "video.mp4").is_file()
+    assert "Resumed (dashed)" in result_html(resumed)
