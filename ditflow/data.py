@@ -118,8 +118,8 @@ class MotionDataModule(LightningDataModule):
     def setup(self, stage: str) -> None:
         if stage == "fit":
             module = self.trainer.lightning_module
-            frames, mask = self.read_reference(module.backbone)
-            self.reference = module.encode_reference(frames, self.cache, mask)
+            frames, mask, numbers = self.read_reference(module.backbone)
+            self.reference = module.encode_reference(frames, self.cache, mask, numbers)
         elif stage == "predict":
             self.load_motion(self.trainer.lightning_module)
 

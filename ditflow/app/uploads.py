@@ -2,28 +2,24 @@
 
 import hashlib
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 from ditflow.embedding_header import read_header
 from ditflow.errors import DitflowError
 from ditflow.files import whole
 from ditflow.predictions import slug
+from ditflow.reading import frame_count
 
 REFERENCES, EMBEDDINGS = "references", "embeddings"
 """Folders of what is kept."""
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".webm", ".gif")
 
-SLOW = 60
-"""Seconds that counting a video's frames may take; it reads no picture."""
-
 
 def keep_video(upload: Path, root: Path, most_frames: int) -> Path:
     """Keep an uploaded reference.
 
-    A process of its own reads the file, for a hostile one may crash what decodes it.
+    No part of it is decoded in this process.
 
     Args:
         upload: the file.
@@ -38,17 +34,10 @@ def keep_video(upload: Path, root: Path, most_frames: int) -> Path:
     """
     if upload.suffix.lower() not in VIDEO_SUFFIXES:
         raise DitflowError(f"video={upload.name} must be one of {', '.join(VIDEO_SUFFIXES)}.")
-    counting = [sys.executable, "-m", "ditflow.app.count_frames", str(upload)]
     try:
-        done = subprocess.run(counting, capture_output=True, text=True, timeout=SLOW)
-    except subprocess.TimeoutExpired as error:
-        raise DitflowError(f"video={upload.name} takes too long to read.") from error
-    if done.returncode == 2:
-        said = done.stderr.strip().splitlines()[-1]  # after what decoders write themselves
-        raise DitflowError(said.replace(str(upload), upload.name))
-    if done.returncode != 0 or not done.stdout.strip().isdecimal():
-        raise DitflowError(f"video={upload.name} cannot be read; give another file.")
-    frames = int(done.stdout)
+        frames = frame_count(upload)
+    except DitflowError as error:
+        raise DitflowError(str(error).replace(str(upload), upload.name)) from error
     if frames > most_frames:
         raise DitflowError(
             f"video={upload.name} has {frames} frames, and this app takes at most {most_frames}; "
