@@ -22,6 +22,9 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 MOST_PIXELS = 2**25
 """Of a frame, height times width: 8K has 33,177,600."""
 
+AT_ONCE = 2**29
+"""Bytes of frames that are decoded before they are made use of, such as 21 frames of 4K."""
+
 
 @dataclass(frozen=True)
 class FrameRange:
@@ -65,7 +68,9 @@ class FrameRange:
 
 @dataclass(frozen=True)
 class Footage:
-    """Frames of a file or a folder, all of one size and read one by one: [height, width, 3], uint8.
+    """Frames of a file or a folder, all of one size: [height, width, 3], uint8.
+
+    They are read when they are asked for, a few at a time.
 
     Attributes:
         path: of the file or folder.
@@ -90,7 +95,14 @@ class Footage:
         """Raises:
         DitflowError: a frame is damaged, or of another size.
         """
-        return _of_folder(self) if self.path.is_dir() else _of_file(self)
+        if self.path.is_dir():
+            yield from _of_folder(self)
+            return
+        # Decord decodes ahead, without end, of whoever takes its time over frames: these are
+        # taken as fast as they come, and of large ones the decoder is stopped in between.
+        few = max(1, AT_ONCE // (3 * self.height * self.width))
+        for first in range(0, len(self), few):
+            yield from list(_of_file(self[first : first + few]))
 
 
 def open_footage(
@@ -138,9 +150,10 @@ def read_video(
 
     Args and errors are those of `open_footage` and of reading its frames.
     """
+    path = Path(path)
     footage = open_footage(path, frames, option)
     video = np.empty((len(footage), footage.height, footage.width, 3), np.uint8)
-    for index, frame in enumerate(footage):
+    for index, frame in enumerate((_of_folder if path.is_dir() else _of_file)(footage)):
         video[index] = frame
     return video
 

@@ -16,8 +16,8 @@ import torch
 from PIL import Image
 
 from ditflow import DitflowError, reading
-from ditflow.decoding import evenly_timed
-from ditflow.reading import FrameRange, frame_count, read_picture, read_video
+from ditflow.decoding import evenly_timed, open_video
+from ditflow.reading import FrameRange, frame_count, open_footage, read_picture, read_video
 from ditflow.video import fit_length, fit_size, fitting_count, side_by_side, write_video
 from tests.mutation import mutated
 
@@ -229,6 +229,18 @@ def test_times_too_far_apart_are_not_made_even():
     assert evenly_timed(Reader()) == list(range(21))
     assert tracemalloc.get_traced_memory()[1] < 2**20
     tracemalloc.stop()
+
+
+def test_large_frames_are_read_a_few_at_a_time(tmp_path, monkeypatch):
+    path = tmp_path / "video.mp4"
+    ffmpeg(*SOURCE, *PLAIN, "-g", "7", "-bf", "2", str(path))
+    opened = []
+    monkeypatch.setattr(reading, "open_video", lambda p: opened.append(p) or open_video(p))
+    whole = read_video(path, FrameRange(start=3, stride=2))
+    assert len(opened) == 1
+    monkeypatch.setattr(reading, "AT_ONCE", 4 * 3 * 96 * 64)
+    assert (np.stack(list(open_footage(path, FrameRange(start=3, stride=2)))) == whole).all()
+    assert len(opened) == 1 + 3
 
 
 def test_frames_too_large_are_refused(frames, tmp_path, monkeypatch):
