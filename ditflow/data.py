@@ -96,8 +96,8 @@ class MotionDataModule(LightningDataModule):
         self.prompts = read_prompts(prompts or (), prompts_file)
         self.range = FrameRange(start_frame, num_frames, stride, resample)
         self.height, self.width = height, width
-        if fps is not None and not fps > 0:
-            raise DitflowError(f"fps={fps} must be greater than 0.")
+        if fps is not None and not fps >= 0.01:  # ffmpeg takes two decimals
+            raise DitflowError(f"fps={fps} must be at least 0.01.")
         self._fps = fps
         self.seeds = seeds
         self.store_reference, self.cache = store_reference, cache
