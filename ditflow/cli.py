@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pkgutil import resolve_name
 
-from ditflow.errors import DitflowError, printable, shortened
+from ditflow.errors import DitflowError, out_of_memory, printable, shortened
 from ditflow.files import full_disks_in_one_place, is_full_disk
 from ditflow.stopping import sigterm_as_interrupt
 
@@ -72,16 +72,12 @@ def main(args: Sequence[str] | None = None) -> int:
     except DitflowError as error:
         print(f"ditflow: error: {printable(str(error))}", file=sys.stderr)
         return 2
-    except RuntimeError as error:
-        import torch
-
-        if not isinstance(error, torch.OutOfMemoryError):
+    except (MemoryError, RuntimeError) as error:
+        said = out_of_memory(error)
+        if said is None:
             raise
-        said = str(error).partition(". ")[0]
-        print(
-            f"ditflow: error: {said}; see what makes it fit with: ditflow plan --config PRESET",
-            file=sys.stderr,
-        )
+        remedy = "see what makes it fit with: ditflow plan --config PRESET"
+        print(f"ditflow: error: {printable(said)}; {remedy}", file=sys.stderr)
         return 1
     except OSError as error:
         if error.errno is None:

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from ditflow.compatibility import check_fits
 from ditflow.embedding import MotionEmbedding
-from ditflow.embedding_header import MOST_FPS, SEEDS
+from ditflow.embedding_header import LEAST_FPS, MOST_FPS, SEEDS
 from ditflow.errors import DitflowError
 from ditflow.hashing import hash_of_files
 from ditflow.reading import FrameRange
@@ -97,8 +97,8 @@ class MotionDataModule(LightningDataModule):
         self.prompts = read_prompts(prompts or (), prompts_file)
         self.range = FrameRange(start_frame, num_frames, stride, resample)
         self.height, self.width = height, width
-        if fps is not None and not 0 < fps <= MOST_FPS:
-            raise DitflowError(f"fps={fps} must be greater than 0 and at most {MOST_FPS}.")
+        if fps is not None and not LEAST_FPS <= fps <= MOST_FPS:
+            raise DitflowError(f"fps={fps} must be at least {LEAST_FPS} and at most {MOST_FPS}.")
         for seed in seeds or ():
             if not SEEDS.start <= seed < SEEDS.stop:
                 raise DitflowError(f"seeds={seed} must be {SEEDS.start} to {SEEDS.stop - 1}.")
@@ -124,8 +124,8 @@ class MotionDataModule(LightningDataModule):
     def setup(self, stage: str) -> None:
         if stage == "fit":
             module = self.trainer.lightning_module
-            frames, mask = self.read_reference(module.backbone)
-            self.reference = module.encode_reference(frames, self.cache, mask)
+            frames, mask, numbers = self.read_reference(module.backbone)
+            self.reference = module.encode_reference(frames, self.cache, mask, numbers)
         elif stage == "predict":
             self.load_motion(self.trainer.lightning_module)
 

@@ -10,6 +10,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from ditflow.errors import DitflowError, shortened
+from ditflow.json_files import parse_json
 
 FORMAT_VERSION = 1
 
@@ -19,8 +20,8 @@ LONGEST = 1_000_000
 TOKENS = 2**22
 """Patches of a video at most: thirty times CogVideoX's largest."""
 
-MOST_FPS = 1000
-"""Frames a second at most."""
+LEAST_FPS, MOST_FPS = 0.01, 1000
+"""Frames a second: ffmpeg takes two decimals."""
 
 SEEDS = range(-(2**63), 2**64)
 """What torch takes."""
@@ -204,11 +205,11 @@ def _parse(path: Path, text: str) -> dict[str, Any]:
     try:
         if len(text) > LONGEST:
             raise ValueError(f"{len(text)} characters")
-        values = json.loads(text)
+        values = parse_json(text)
         if not _whole(1, 2**31)(values["format_version"]):
             raise ValueError("format_version")
         return values
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise DitflowError(
             f"embedding={path} is a safetensors file, but not a motion embedding; "
             "give the motion.safetensors of a fit."
@@ -250,6 +251,10 @@ def _wrong_value(header: EmbeddingHeader) -> str | None:
         return f"guided_steps={header.guided_steps} of {len(header.timesteps)}"
     if math.prod(header.latent_shape) > TOKENS * 64:
         return f"latent_shape={header.latent_shape}"
+    steps = header.model.get("num_inference_steps", len(header.timesteps))
+    # Rounding gives some numbers of steps, such as 61, one timestep more.
+    if type(steps) is not int or len(header.timesteps) - steps not in (0, 1):
+        return f"num_inference_steps={shortened(steps)} of {len(header.timesteps)}"
     settings = {**header.model, **header.model.get("backbone", {}).get("init_args", {})}
     for name, value in settings.items():
         if isinstance(value, float) and not math.isfinite(value):
@@ -271,6 +276,8 @@ def _wrong_shape(
             fits = shape == tuple(header.latent_shape)
         elif name in ("latents", "previous_prediction"):
             fits = shape == (len(header.prompts), *latent)
+            # Before the first step a sampler has nothing to remember.
+            fits = fits and (name == "latents" or header.guided_steps > 1)
         elif name == "positions":
             coordinates = header.parameterization == "coordinates"
             # Of coordinates one copy or two, of values the parts of ρ.
@@ -319,5 +326,5 @@ _CHECKS: Mapping[str, Callable[[Any], bool]] = {
     "block": _whole(0, 10_000),
     "prompts": _all(_text, 1, 10_000),
     "seed": _whole(SEEDS.start, SEEDS.stop - 1),
-    "fps": lambda value: type(value) in (int, float) and 0 < value <= MOST_FPS,
+    "fps": lambda value: type(value) in (int, float) and LEAST_FPS <= value <= MOST_FPS,
 }

@@ -13,6 +13,18 @@ def reason_of(error: Exception) -> str:
     return lines[0] if lines else repr(error)
 
 
+def out_of_memory(error: Exception) -> str | None:
+    """What an exception says of memory that could not be had; None of any other."""
+    if isinstance(error, MemoryError):
+        return str(error) or "out of memory"
+    import torch  # takes seconds, but has been imported where its memory ran out
+
+    _, on_cpu, said = str(error).partition("DefaultCPUAllocator: ")
+    if not on_cpu and not isinstance(error, torch.OutOfMemoryError):
+        return None
+    return (said if on_cpu else str(error)).partition(". ")[0]
+
+
 def printable(text: str) -> str:
     """Text that a terminal shows as it is: what would steer it, but for line ends, becomes `?`."""
     return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)

@@ -13,7 +13,7 @@ from ditflow.backbones.cogvideox import CogVideoXBackbone
 from ditflow.data import SampleItem
 from ditflow.embedding import MotionEmbedding
 from ditflow.errors import DitflowError
-from ditflow.sampling import Sampler, SamplerOptions
+from ditflow.sampling import Sampler, SamplerOptions, scheduler_for
 from ditflow.targets import Parameterization, initial_parameter, positions_of
 
 log = logging.getLogger(__name__)
@@ -84,8 +84,7 @@ class GuidedSampling(LightningModule):
 
     def timesteps(self) -> tuple[int, ...]:
         """Of all denoising steps, from noise to video."""
-        scheduler = type(self.backbone.scheduler).from_config(self.backbone.scheduler.config)
-        scheduler.set_timesteps(self.sampler_options.num_steps)
+        scheduler = scheduler_for(self.backbone, self.sampler_options.num_steps)
         return tuple(scheduler.timesteps.tolist())
 
     def initial_positions(self, latent_shape: tuple[int, ...]) -> torch.Tensor:

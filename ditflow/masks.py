@@ -8,7 +8,7 @@ import torch
 from ditflow.backbones.base import Backbone
 from ditflow.errors import DitflowError
 from ditflow.functional.token_mask import token_mask
-from ditflow.reading import IMAGE_SUFFIXES, FrameRange, frame_count, read_picture, read_video
+from ditflow.reading import IMAGE_SUFFIXES, FrameRange, frame_count, open_footage, read_picture
 from ditflow.video import resize_and_crop
 
 OBJECT = 64
@@ -40,7 +40,7 @@ def read_mask(
         )
     length, *own = source
     if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES:
-        covered = _read_image(path)
+        height, width = (covered := _read_image(path)).shape[1:]
     else:
         counts = frame_count(path, "mask"), frame_count(video)
         if counts[0] != counts[1]:
@@ -48,15 +48,19 @@ def read_mask(
                 f"mask={path} has {counts[0]} frames, but video={video} has {counts[1]}; give a "
                 "mask with a frame for each, or one image for all."
             )
-        covered = read_video(path, frames, "mask")[:length].max(-1) > OBJECT
-    height, width = covered.shape[1:]
+        footage = open_footage(path, frames, "mask")[:length]
+        height, width = footage.height, footage.width
+        covered = (frame.max(-1) > OBJECT for frame in footage)
     # Another resolution is no harm; other proportions are another picture.
     if abs(height * own[1] - width * own[0]) > max(height, width, *own):
         raise DitflowError(
             f"mask={path} is {height}x{width}, but video={video} is {own[0]}x{own[1]} (height x "
             "width); give a mask of the reference's size or proportions."
         )
-    mask = resize_and_crop(torch.from_numpy(covered)[:, None].float(), *size)[:, 0]
+    fitted = [
+        resize_and_crop(torch.from_numpy(frame)[None, None].float(), *size) for frame in covered
+    ]
+    mask = torch.cat(fitted)[:, 0]
     if not mask.any():
         raise DitflowError(
             f"mask={path} leaves nothing of the reference as the model sees it; the object must "

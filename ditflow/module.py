@@ -132,7 +132,11 @@ class MotionTransfer(GuidedSampling):
     # -- the reference ---------------------------------------------------------------------------
 
     def encode_reference(
-        self, frames: torch.Tensor, cache: bool = False, mask: torch.Tensor | None = None
+        self,
+        frames: torch.Tensor,
+        cache: bool = False,
+        mask: torch.Tensor | None = None,
+        numbers: Sequence[int] | None = None,
     ) -> torch.Tensor:
         """Frames [T, 3, height, width] to the reference motion (Algorithm 1, lines 1 to 7).
 
@@ -140,9 +144,10 @@ class MotionTransfer(GuidedSampling):
             frames: of the reference, in [0, 1].
             cache: take its latents from an earlier run, or keep them for a later.
             mask: [T, height, width] in [0, 1], where the reference guides; None for all of it.
+            numbers: of the frames in their file, for messages; by default from 0 on.
         """
         backbone = self.backbone
-        warn_of_cuts(frames)
+        warn_of_cuts(frames, numbers)
         with tqdm(total=1, desc="Encoding the reference", disable=not self.progress) as bar:
             self.reference_latents = encode(backbone, frames, cache)
             outputs = self.outputs(

@@ -4,8 +4,9 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from ditflow.embedding_header import read_header
+from ditflow.embedding_header import LOADER, read_header
 from ditflow.errors import DitflowError, shortened
 from ditflow.hub import embedding_file
 from ditflow.shipped import shipped
@@ -66,10 +67,12 @@ def expand(args: Sequence[str]) -> list[str]:
         embedding = _value(expanded, "--data.embedding")
         if embedding is not None:
             header = read_header(embedding_file(embedding))
-            configs = _values(expanded, "--config", "-c")
-            if not _backbone_given(expanded) and not any(map(_names_backbone, configs)):
+            given, model = _given_backbones(expanded), dict(header.model)
+            if any(backbone.get("class_path", LOADER) != LOADER for backbone in given):
+                model.pop("backbone", None)  # code of the user's own, which no embedding names
+            elif not any(map(_names_model, given)):
                 check_backbone_is_known(header)
-            fitted = {"model": header.model, "kv_injection": header.injection}
+            fitted = {"model": model, "kv_injection": header.injection}
             expanded = ["--config", json.dumps(fitted, ensure_ascii=False), *expanded]
         return [subcommand, *expanded]
     resumed = _value(expanded, "--ckpt_path")
@@ -169,10 +172,23 @@ def _is_option(token: str) -> bool:
     return token.startswith("--") or token == "-c"
 
 
-def _backbone_given(args: list[str]) -> bool:
-    """Whether the command line itself says which backbone."""
-    names = ("--model.backbone", "--model.backbone.name", "--model.backbone.init_args.name")
-    return any(token.partition("=")[0] in names for token in args)
+def _given_backbones(args: Sequence[str]) -> list[dict[str, Any]]:
+    """What the command line and its configurations say of the backbone, each by itself."""
+    given: list[Any] = []
+    for config in _values(args, "--config", "-c"):
+        model = read_mapping(config).get("model")
+        given.append(model.get("backbone") if isinstance(model, dict) else None)
+    for value in _values(args, "--model.backbone", "--model.backbone.class_path"):
+        given.append(read_mapping(value) if value.lstrip().startswith("{") else value)
+    for value in _values(args, "--model.backbone.name", "--model.backbone.init_args.name"):
+        given.append({"init_args": {"name": value}})
+    given = [{"class_path": value} if isinstance(value, str) else value for value in given]
+    return [value for value in given if isinstance(value, dict)]
+
+
+def _names_model(backbone: Mapping[str, Any]) -> bool:
+    arguments = backbone.get("init_args")
+    return isinstance(arguments, dict) and arguments.get("name") is not None
 
 
 def _as_list(name: str, values: list[str]) -> str:

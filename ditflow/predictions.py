@@ -12,6 +12,7 @@ from ditflow.errors import DitflowError
 from ditflow.files import write_text
 from ditflow.guided_sampling import GuidedSampling, Injection, injection_arguments
 from ditflow.hashing import hash_of, hash_of_tensors
+from ditflow.json_files import read_json
 
 
 class Predictions:
@@ -73,8 +74,8 @@ class Predictions:
     def _is_finished(self, item: SampleItem) -> bool:
         path = self.path(item)
         try:
-            record = json.loads(self._record_path(item).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            record = read_json(self._record_path(item))
+        except DitflowError:
             return False
         if not path.exists():
             return False

@@ -2,20 +2,28 @@
 
 import logging
 import re
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
+from ditflow.decoding import decoded, evenly_timed, open_video
 from ditflow.errors import DitflowError
-from ditflow.mp4_boxes import claimed_frames
+from ditflow.probing import Probed, probe
 
 log = logging.getLogger(__name__)
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
+
+MOST_PIXELS = 2**25
+"""Of a frame, height times width: 8K has 33,177,600."""
+
+AT_ONCE = 2**29
+"""Bytes of frames that are decoded before they are made use of, such as 21 frames of 4K."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +66,49 @@ class FrameRange:
         return taken
 
 
-def read_video(
+@dataclass(frozen=True)
+class Footage:
+    """Frames of a file or a folder, all of one size: [height, width, 3], uint8.
+
+    They are read when they are asked for, a few at a time.
+
+    Attributes:
+        path: of the file or folder.
+        option: that the path was given by, for messages.
+        numbers: which of its frames, as `start_frame` counts them.
+        height, width: of each, in pixels.
+    """
+
+    path: Path
+    option: str
+    numbers: list[int]
+    height: int
+    width: int
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, part: slice) -> "Footage":
+        return replace(self, numbers=self.numbers[part])
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """Raises:
+        DitflowError: a frame is damaged, or of another size.
+        """
+        if self.path.is_dir():
+            yield from _of_folder(self)
+            return
+        # Decord decodes ahead, without end, of whoever takes its time over frames: these are
+        # taken as fast as they come, and of large ones the decoder is stopped in between.
+        few = max(1, AT_ONCE // (3 * self.height * self.width))
+        for first in range(0, len(self), few):
+            yield from list(_of_file(self[first : first + few]))
+
+
+def open_footage(
     path: Path | str, frames: FrameRange = FrameRange(), option: str = "video"
-) -> np.ndarray:
-    """Frames [T, height, width, 3], uint8, of a video file or of a folder of images.
+) -> Footage:
+    """Chosen frames of a video file or of a folder of images, none of them read yet.
 
     Args:
         path: of the file or folder.
@@ -69,17 +116,45 @@ def read_video(
         option: that the path was given by, for messages.
 
     Raises:
-        DitflowError: no such file, no readable video stream, or frames that are not there.
+        DitflowError: no such file, no readable video stream, frames that are not there, a single
+            one, or larger ones than `MOST_PIXELS`.
     """
     path = Path(path)
     if not path.exists():
         raise DitflowError(f"{option}={path} does not exist; give a video file or a frames folder.")
-    video = (_read_folder if path.is_dir() else _read_file)(path, frames, option)
-    if len(video) < 2:
+    if path.is_dir():
+        images = _images(path, option)
+        numbers = frames.indices(len(images), path, _name(option))
+        height, width, _ = _image(images[numbers[0]], path, option).shape
+    else:
+        probed = _probe(path, option)
+        if probed.even != probed.frames:
+            log.info(
+                "%s: a variable frame rate, read as %d frames at even times.",
+                *(_name(option), probed.even),
+            )
+        numbers = frames.indices(probed.even, path, _name(option))
+        height, width = probed.height, probed.width
+    if len(numbers) < 2:
         raise DitflowError(
-            f"{option}={path} has {len(video)} frame to take; motion needs at least 2, "
+            f"{option}={path} has {len(numbers)} frame to take; motion needs at least 2, "
             "so give a longer video or a smaller start_frame or stride."
         )
+    return Footage(path, option, numbers, height, width)
+
+
+def read_video(
+    path: Path | str, frames: FrameRange = FrameRange(), option: str = "video"
+) -> np.ndarray:
+    """Frames [T, height, width, 3], uint8, of a video file or of a folder of images.
+
+    Args and errors are those of `open_footage` and of reading its frames.
+    """
+    path = Path(path)
+    footage = open_footage(path, frames, option)
+    video = np.empty((len(footage), footage.height, footage.width, 3), np.uint8)
+    for index, frame in enumerate((_of_folder if path.is_dir() else _of_file)(footage)):
+        video[index] = frame
     return video
 
 
@@ -90,39 +165,47 @@ def frame_count(path: Path | str, option: str = "video") -> int:
         DitflowError: as `read_video`.
     """
     path = Path(path)
-    if path.is_dir():
-        return len(_images(path, option))
-    with _unreadable(path, option):
-        return len(_evenly_timed(_reader(path)))
+    return len(_images(path, option)) if path.is_dir() else _probe(path, option).even
 
 
-def _read_folder(path: Path, frames: FrameRange, option: str) -> np.ndarray:
-    images = _images(path, option)
-    pictures = []
-    for index in frames.indices(len(images), path, _name(option)):
-        try:
-            pictures.append(read_picture(images[index], "RGB"))
-        except ValueError as error:
+def _of_folder(footage: Footage) -> Iterator[np.ndarray]:
+    images = _images(footage.path, footage.option)
+    for number in footage.numbers:
+        picture = _image(images[number], footage.path, footage.option)
+        if picture.shape != (footage.height, footage.width, 3):
             raise DitflowError(
-                f"{option}={path}: {images[index].name} is not an image, or far too large a one."
-            ) from error
-        if pictures[-1].shape != pictures[0].shape:
-            raise DitflowError(
-                f"{option}={path}: {images[index].name} differs in size from {images[0].name}; "
-                "frames must all be of one size."
+                f"{footage.option}={footage.path}: {images[number].name} differs in size from "
+                f"{images[footage.numbers[0]].name}; frames must all be of one size."
             )
-    return np.stack(pictures)
+        yield picture
+
+
+def _image(image: Path, path: Path, option: str) -> np.ndarray:
+    try:
+        return read_picture(image, "RGB")
+    except ValueError as error:
+        raise DitflowError(
+            f"{option}={path}: {image.name} is not an image, or far too large a one."
+        ) from error
 
 
 def read_picture(path: Path, mode: str) -> np.ndarray:
-    """The pixels of a picture, in Pillow's mode `RGB` or `RGBA`.
+    """The pixels of a picture, upright, in Pillow's mode `RGB` or `RGBA`.
 
     Raises:
-        ValueError: it is none, damaged, or far too large.
+        ValueError: it is none, damaged, larger than `MOST_PIXELS`, or of numbers without a range.
     """
     try:
         with Image.open(path) as image:
-            return np.asarray(image.convert(mode))
+            if image.width * image.height > MOST_PIXELS:
+                raise ValueError(f"{image.height}x{image.width}")
+            kind, image = image.format, ImageOps.exif_transpose(image)
+            if image.mode.startswith("I;16") or (image.mode, kind) == ("I", "PNG"):
+                # Pillow would cut these 16 bits off at 255; of colours it takes the upper 8.
+                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+            if image.mode in ("I", "F"):
+                raise ValueError(image.mode)
+            return np.array(image.convert(mode))  # writable, as torch wants it
     except Exception as error:  # over damaged data decoders raise what they like: SyntaxError, ...
         raise ValueError(f"{path} is no picture") from error
 
@@ -148,34 +231,31 @@ def _natural(path: Path) -> list[tuple[int, str]]:
     return [(int(part) if part.isdecimal() else 0, part) for part in parts]
 
 
-def _read_file(path: Path, frames: FrameRange, option: str) -> np.ndarray:
-    with _unreadable(path, option):
-        reader = _reader(path)
-        even = _evenly_timed(reader)
-        if len(even) != len(reader):
-            log.info(
-                "%s: a variable frame rate, read as %d frames at even times.",
-                *(_name(option), len(even)),
-            )
-        chosen = [even[index] for index in frames.indices(len(even), path, _name(option))]
-        return np.stack([_unpadded(reader[index].asnumpy()) for index in chosen])
+def _probe(path: Path, option: str) -> Probed:
+    try:
+        probed = probe(path)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise _no_video(path, option) from error
+    if probed is None:
+        raise _damaged(path, option)
+    if probed.height * probed.width > MOST_PIXELS:
+        raise DitflowError(
+            f"{option}={path} has frames of {probed.height}x{probed.width}, more than "
+            f"{MOST_PIXELS} pixels; make it smaller, such as by ffmpeg -vf scale=1920:-2."
+        )
+    return probed
 
 
-def _reader(path: Path):
-    """decord's reader of a file with at least one frame."""
-    import decord  # loads native libraries: only where a file is read
-
-    size = path.stat().st_size
-    if size == 0:
-        raise OSError("an empty file")
-    if claimed_frames(path) > size:
-        raise OSError("more frames than bytes")
-    # In the place of a frame that it cannot decode, as after a change of size, decord gives memory
-    # that nothing was written to; with the least of tolerances it raises.
-    reader = decord.VideoReader(str(path), num_threads=1, fault_tol=1e-9)
-    if len(reader) == 0:
-        raise OSError("no frames")
-    return reader
+def _of_file(footage: Footage) -> Iterator[np.ndarray]:
+    with _unreadable(footage.path, footage.option):
+        reader = open_video(footage.path)
+        even = evenly_timed(reader)
+    for number in footage.numbers:
+        with _unreadable(footage.path, footage.option):
+            frame = decoded(reader, even[number])
+        if frame.shape != (footage.height, footage.width, 3):
+            raise _damaged(footage.path, footage.option)
+        yield frame
 
 
 @contextmanager
@@ -187,40 +267,20 @@ def _unreadable(path: Path, option: str) -> Iterator[None]:
     try:
         yield
     except DECORDLimitReachedError as error:
-        raise DitflowError(
-            f"{option}={path} has frames that cannot be decoded (damaged, or of another size than "
-            "those before them); encode it anew with ffmpeg, or give a folder of frames."
-        ) from error
-    except (decord.DECORDError, AssertionError, RuntimeError, OSError) as error:
-        raise DitflowError(
-            f"{option}={path} has no readable video stream; give an mp4, mov, webm or gif file, "
-            "or a folder of frames."
-        ) from error
+        raise _damaged(path, option) from error
+    except (decord.DECORDError, AssertionError, LookupError, RuntimeError, OSError) as error:
+        raise _no_video(path, option) from error
 
 
-def _evenly_timed(reader) -> list[int]:
-    """Frame numbers at even times: of a variable rate, such as a phone's, some come twice."""
-    count = len(reader)
-    try:
-        starts = reader.get_frame_timestamp(list(range(count)))[:, 0]
-    except IndexError as error:
-        raise OSError("frames without times") from error
-    steps = np.diff(starts)
-    if count < 3 or not (steps > 0).all():
-        return list(range(count))
-    step = np.percentile(steps, 10)  # not the shortest, which may be a slip
-    times = np.arange(starts[0], starts[-1] + step / 2, step)
-    if steps.max() < 1.5 * step or len(times) > 10 * count:  # steady, or no camera's
-        return list(range(count))
-    # The frame that is shown at each time, with some room for how times were rounded.
-    return (np.searchsorted(starts, times + step / 4, side="right") - 1).tolist()
+def _damaged(path: Path, option: str) -> DitflowError:
+    return DitflowError(
+        f"{option}={path} has frames that cannot be decoded (damaged, or of another size than "
+        "those before them); encode it anew with ffmpeg, or give a folder of frames."
+    )
 
 
-def _unpadded(frame: np.ndarray) -> np.ndarray:
-    """One frame [height, width, 3]; where rows are padded to a multiple of the width (of 48 and 96
-    pixels, on some machines of 16 and 32), decord takes the padding for further channels."""
-    height, width, channels = frame.shape
-    if channels > 3:
-        rows = frame.reshape(height, width * channels)
-        frame = rows[:, : width * 3].reshape(height, width, 3)
-    return frame
+def _no_video(path: Path, option: str) -> DitflowError:
+    return DitflowError(
+        f"{option}={path} has no readable video stream; give an mp4, mov, webm or gif file, "
+        "or a folder of frames."
+    )

@@ -9,7 +9,7 @@ import torch
 from ditflow.backbones.cogvideox import CogVideoXBackbone
 from ditflow.errors import DitflowError
 from ditflow.masks import read_mask
-from ditflow.reading import FrameRange, read_video
+from ditflow.reading import FrameRange, open_footage
 from ditflow.video import fit_length, fit_size, fitting_count
 
 
@@ -19,10 +19,12 @@ class ReferenceVideo(NamedTuple):
     Attributes:
         frames: [T, 3, height, width] in [0, 1], T = 4k+1.
         mask: [T, height, width] in [0, 1], 1 where the object is that guides; None for all of it.
+        numbers: of the frames in the file, as `start_frame` counts them; None of no file.
     """
 
     frames: torch.Tensor
     mask: torch.Tensor | None
+    numbers: tuple[int, ...] | None = None
 
 
 def read_reference(
@@ -54,8 +56,9 @@ def read_reference(
     # Resampling hits a fitting count at once; cutting says what was asked for and kept.
     count = fitting_count(most, ratio)
     frames = replace(frames, count=count if frames.resample else most)
-    read = fit_length(read_video(video, frames), most, ratio)
+    footage = fit_length(open_footage(video, frames), most, ratio)
     fitted = None
     if mask is not None:
-        fitted = read_mask(mask, video, frames, read.shape[:3], (height, width))
-    return ReferenceVideo(fit_size(read, height, width), fitted)
+        source = len(footage), footage.height, footage.width
+        fitted = read_mask(mask, video, frames, source, (height, width))
+    return ReferenceVideo(fit_size(footage, height, width), fitted, tuple(footage.numbers))

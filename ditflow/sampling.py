@@ -64,6 +64,23 @@ def steps_of(share: float, num_steps: int) -> int:
     return max(1, round(share * num_steps))
 
 
+def scheduler_for(backbone: CogVideoXBackbone, num_steps: int) -> Any:
+    """A scheduler of the backbone's configuration, set to so many steps on its device.
+
+    Raises:
+        DitflowError: more than it was trained for.
+    """
+    scheduler = type(backbone.scheduler).from_config(backbone.scheduler.config)
+    most = scheduler.config.num_train_timesteps
+    if num_steps > most:
+        raise DitflowError(
+            f"num_inference_steps={num_steps} is more than the {most} steps that "
+            f"{backbone.name}'s scheduler knows; use fewer."
+        )
+    scheduler.set_timesteps(num_steps, device=backbone.device)
+    return scheduler
+
+
 class Sampler:
     """The state of one video being denoised: z_t, the noise source and the solver's memory.
 
@@ -87,8 +104,7 @@ class Sampler:
         self.prompt = backbone.encode_prompt(prompt)
         guided = options.guidance_scale > 1
         self.negative = backbone.encode_prompt(options.negative_prompt) if guided else None
-        self.scheduler = type(backbone.scheduler).from_config(backbone.scheduler.config)
-        self.scheduler.set_timesteps(options.num_steps, device=backbone.device)
+        self.scheduler = scheduler_for(backbone, options.num_steps)
         self.timesteps: torch.Tensor = self.scheduler.timesteps
         # On the CPU, so that a seed means the same on every machine.
         self.generator = torch.Generator().manual_seed(seed)

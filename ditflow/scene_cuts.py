@@ -1,6 +1,7 @@
 """Where a reference changes its scene: no patch moves across a cut."""
 
 import logging
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -27,20 +28,26 @@ def scene_cuts(frames: torch.Tensor, size: int = 16, least: float = 0.1) -> list
     ]
 
 
-def describe_cuts(frames: torch.Tensor) -> str | None:
-    """Where a reference [T, 3, height, width] changes its scene and what to do, if it does."""
+def describe_cuts(frames: torch.Tensor, numbers: Sequence[int] | None = None) -> str | None:
+    """Where a reference changes its scene and what to do, if it does.
+
+    Args:
+        frames: [T, 3, height, width] in [0, 1].
+        numbers: of the frames in their file, which options count by; by default from 0 on.
+    """
     cuts = scene_cuts(frames)
     if not cuts:
         return None
+    named = cuts if numbers is None else [numbers[cut] for cut in cuts]
     return (
-        f"The reference seems to change its scene at frame {', '.join(map(str, cuts))} of "
-        f"{len(frames)}; no motion leads across a cut, so choose frames of one scene by "
-        "--start-frame and --num-frames."
+        f"The reference seems to change its scene at frame {', '.join(map(str, named))}, counted "
+        "from 0; no motion leads across a cut, so choose frames of one scene by --start-frame and "
+        "--num-frames."
     )
 
 
-def warn_of_cuts(frames: torch.Tensor) -> None:
-    """Say where a reference [T, 3, height, width] changes its scene, if it does."""
-    said = describe_cuts(frames)
+def warn_of_cuts(frames: torch.Tensor, numbers: Sequence[int] | None = None) -> None:
+    """Say where a reference changes its scene, if it does; see `describe_cuts`."""
+    said = describe_cuts(frames, numbers)
     if said is not None:
         log.warning(said)

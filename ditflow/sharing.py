@@ -52,7 +52,7 @@ def check_shared(trainer: Trainer, module: "MotionTransfer") -> None:
             f"trainer.devices: {len(data.prompts)} prompts cannot be shared evenly by {processes} "
             "processes; use as many prompts, or a number that divides them."
         )
-    frames, mask = data.read
+    frames, mask, _ = data.read
     seen = hash_of_tensors(frames, *(() if mask is None else (mask,)))
     if len(set(gathered(trainer, [seen]))) > 1:
         raise DitflowError(

@@ -2,8 +2,10 @@
 
 import errno
 import logging
+import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import imageio.v3 as iio
 import numpy as np
@@ -13,8 +15,16 @@ from PIL import Image
 
 from ditflow.errors import DitflowError
 from ditflow.files import whole
+from ditflow.reading import Footage
 
 log = logging.getLogger(__name__)
+
+Frames = TypeVar("Frames", np.ndarray, Footage)
+"""Frames [T, height, width, 3], uint8, in memory or still to be read."""
+
+FARTHEST = 8
+"""Times a size that frames are resized to before they are cropped; longer ones are cropped first,
+for a frame of 2x8000 that covers 480x720 has 480x1,920,000 pixels."""
 
 
 def fitting_count(num_frames: int, ratio: int) -> int:
@@ -28,7 +38,7 @@ def fitting_count(num_frames: int, ratio: int) -> int:
     return (num_frames - 1) // ratio * ratio + 1
 
 
-def fit_length(video: np.ndarray, num_frames: int | None, ratio: int) -> np.ndarray:
+def fit_length(video: Frames, num_frames: int | None, ratio: int) -> Frames:
     """Cut a video to `ratio`·k + 1 frames, at most `num_frames`, and say so (24 → 21 for ratio 4).
 
     Raises:
@@ -46,31 +56,49 @@ def fit_length(video: np.ndarray, num_frames: int | None, ratio: int) -> np.ndar
     return video[:count]
 
 
-def fit_size(video: np.ndarray, height: int, width: int) -> torch.Tensor:
+def fit_size(video: Frames, height: int, width: int) -> torch.Tensor:
     """Resize and centre-crop to a size, keeping the aspect ratio.
+
+    One frame at a time, so that those of a large video are never all in memory as floats.
 
     Returns:
         [T, 3, height, width], float32 in [0, 1].
     """
-    frames = as_tensor(video)
-    own_height, own_width = frames.shape[-2:]
-    if (own_height, own_width) == (height, width):
-        return frames
-    log.info(
-        "Reference: %dx%d resized to %dx%d and centre-cropped to %dx%d (height x width).",
-        *(own_height, own_width, *_covering(frames, height, width), height, width),
-    )
-    return resize_and_crop(frames, height, width)
+    fitted = torch.empty(len(video), height, width, 3).permute(0, 3, 1, 2)  # as `as_tensor` has it
+    for index, pixels in enumerate(video):
+        frame = as_tensor(pixels[None])
+        own = frame.shape[-2:]
+        if index == 0 and own != (height, width):
+            log.info(
+                "Reference: %dx%d resized to %dx%d and centre-cropped to %dx%d (height x width).",
+                *(*own, *_covering(frame, height, width), height, width),
+            )
+        fitted[index] = (
+            frame[0] if own == (height, width) else resize_and_crop(frame, height, width)[0]
+        )
+    return fitted
 
 
 def resize_and_crop(frames: torch.Tensor, height: int, width: int) -> torch.Tensor:
     """Frames [T, C, ., .] in [0, 1], resized until they cover a size and centre-cropped to it."""
     resized = _covering(frames, height, width)
+    if resized[0] > FARTHEST * height or resized[1] > FARTHEST * width:
+        frames = _of_proportions(frames, height, width)
+        resized = _covering(frames, height, width)
     frames = F.interpolate(
         frames, size=resized, mode="bilinear", antialias=True, align_corners=False
     )
     top, left = (resized[0] - height) // 2, (resized[1] - width) // 2
     return frames[..., top : top + height, left : left + width].clamp(0, 1)
+
+
+def _of_proportions(frames: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """The middle of frames, of a size's proportions but for a part of a pixel."""
+    own_height, own_width = frames.shape[-2:]
+    kept_height = min(own_height, math.ceil(own_width * height / width))
+    kept_width = min(own_width, math.ceil(own_height * width / height))
+    top, left = (own_height - kept_height) // 2, (own_width - kept_width) // 2
+    return frames[..., top : top + kept_height, left : left + kept_width]
 
 
 def _covering(frames: torch.Tensor, height: int, width: int) -> tuple[int, int]:

@@ -315,7 +315,7 @@ def fails(capsys, *args) -> str:
         (["--embedding", "motion.safetensors"], "--embedding is for predict"),
         (["--mask", "nowhere.png"], "mask=nowhere.png does not exist"),
         (["--mask", "README.md"], "mask=README.md has no readable video stream"),
-        (["--fps", "1200"], "fps=1200.0 must be greater than 0 and at most 1000"),
+        (["--fps", "1200"], "fps=1200.0 must be at least 0.01 and at most 1000"),
         (["--prompts", "x" * 10_001], "prompts=('xxx"),
         (["--trainer.max_time", "00:00:10:00"], "trainer.max_time=00:00:10:00 would set"),
         (["--trainer.max_steps", "1"], "trainer.max_steps=1 would set"),

@@ -61,7 +61,7 @@ LATER = {
 ODD = [
     None, True, -1, 0, 1, 2**63, 10**400, 1e308, float("nan"), float("inf"), "", "x" * 20_000,
     "\x1b[2J", "../../etc/passwd", "os.system", [], [1], [[]], [[[0]]], {},
-    {"class_path": "os.system"},
+    {"class_path": "os.system"}, "\ud800",
 ]  # fmt: skip
 
 
@@ -129,7 +129,11 @@ def test_every_field_takes_no_odd_value(name, tmp_path):
     for value in ODD:
         header = asdict(HEADER) | {name: value}
         said = outcome(write(tmp_path / "m", header))
-        changes_nothing = isinstance(value, str) or type(value) in (int, dict) or value == 1e308
+        changes_nothing = (
+            (isinstance(value, str) and value != "\ud800")
+            or type(value) in (int, dict)
+            or value == 1e308
+        )
         changes_nothing |= (name, value) == ("timesteps", [1])
         changes_nothing |= name in ("masked", "confidence") and value is True
         assert said is not None or changes_nothing, (name, value)
@@ -243,6 +247,66 @@ def test_a_terminal_is_shown_no_escapes(tmp_path, capsys):
     assert "\x1b" not in out
     assert "a?[2Jb?seed 7" in out
     assert shortened("x" * 99, 9) == "x" * 9 + "..."
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "expected"),
+    [
+        (("model", "num_inference_steps"), 1001, "num_inference_steps=1001 of 2"),
+        (("model", "num_inference_steps"), "2", "num_inference_steps=2 of 2"),
+        (("model", "negative_prompt"), "\ud800", "not a motion embedding"),
+        (("model", "backbone", "init_args", "device"), "meta", "device=meta cannot be used"),
+        (("model", "backbone", "init_args", "device"), "hpu", "device=hpu cannot be used"),
+        (("fps",), 1e-9, "fps=1e-09"),
+    ],
+)
+def test_settings_that_no_library_takes(place, value, expected, tmp_path, capsys):
+    header = json.loads(json.dumps(asdict(HEADER)))
+    *above, name = place
+    inside = header
+    for key in above:
+        inside = inside[key]
+    inside[name] = value
+    path = str(write(tmp_path / "m", header))
+    given = ["--embedding", path, "--prompts", "a", "--output", str(tmp_path / "out")]
+    assert main(["predict", *given]) == 2
+    said = capsys.readouterr().err
+    assert expected in said
+    assert "Traceback" not in said
+
+
+def test_a_memory_before_the_first_step_is_none_of_a_fit(tmp_path):
+    latents = torch.zeros(1, 3, 16, 4, 4)
+    tensors = {"latents": latents, "previous_prediction": latents.clone()}
+    for guided, loads in ((1, False), (2, True)):
+        header = asdict(HEADER) | {"target": "latents", "guided_steps": guided}
+        assert (outcome(write(tmp_path / "m", header, tensors)) is None) == loads
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["--config", "{model: {backbone: {init_args: {offload: none}}}}"],
+        ["--config", "whole.yaml"],
+        ["--model.backbone", "ditflow.load_backbone"],
+        ['--model.backbone={"init_args": {"offload": "none"}}'],
+    ],
+)
+def test_options_of_a_backbone_name_none(given, tmp_path, capsys, monkeypatch):
+    """Another's model is fetched no more than without them."""
+    monkeypatch.chdir(tmp_path)
+    Path("whole.yaml").write_text(
+        "model: {backbone: {class_path: ditflow.load_backbone, init_args: {offload: none}}}"
+    )
+    header = json.loads(json.dumps(asdict(HEADER)))
+    header["model"]["backbone"]["init_args"]["name"] = "evil/model"
+    predict = ["predict", "--embedding", str(write(tmp_path / "m", header)), "--prompts", "a"]
+    assert main([*predict, "--output", "out", *given]) == 2
+    assert "evil/model, which is no model of ditflow's" in capsys.readouterr().err
+    own = "{model: {backbone: {class_path: ditflow.backbones.loading.load_backbone}}}"
+    with pytest.raises(SystemExit):
+        main([*predict, "--output", "out", "--config", own, "--print_config"])
+    assert "evil/model" not in capsys.readouterr().out
 
 
 def test_a_strangers_model_is_not_fetched_unless_named(tmp_path, capsys):

@@ -5,6 +5,7 @@
 
 import copy
 import json
+import os
 import random
 import shutil
 from collections import Counter
@@ -15,17 +16,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from PIL import Image
 
-from ditflow import DitflowError
+from ditflow import DitflowError, MotionTransfer
+from ditflow.app.history import prompts_of, remembered
 from ditflow.benchmark.command import benchmark_parser
 from ditflow.benchmark.manifest import Manifest
 from ditflow.cli import main
 from ditflow.masks import read_mask
 from ditflow.options import manifest_path, resolve_configs
+from ditflow.page.events import read_events
 from ditflow.publishing import read_picture
-from ditflow.rating.study import read_study
+from ditflow.rating.answers import read_answers
+from ditflow.rating.study import Study, read_study
 from ditflow.reading import FrameRange, read_video
 from tests.mutation import mutated
 from tests.page.test_benchmark import record
@@ -290,6 +295,91 @@ def test_pictures(kind, count, tmp_path):
             read_picture(path)
 
     assert refused(count, attempt) > count / 20
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, '{"a":' * 900 + "1" + "}" * 900, '"\\ud800"'])
+def test_json_that_python_takes_badly(content, results, tmp_path, capsys):
+    """Nested deeper than Python calls, or text that cannot be written."""
+    folder = tmp_path / "results"
+    shutil.copytree(results, folder)
+    sorted(folder.rglob("*.json"))[0].write_text(content)
+    run = predict_folder(tmp_path / "run", ["a"])
+    (run / "prompt-0-seed3.json").write_text(content)
+    (tmp_path / "key.json").write_text(content)
+    study = Study("s", {})
+    with pytest.raises(DitflowError, match="cannot be read as JSON"):
+        read_answers([tmp_path / "key.json"], study)
+    figure = ["rate", "figure", "a.json", "--key", str(tmp_path / "key.json")]
+    for given, status in (
+        (["page", str(folder)], 0),
+        (["page", str(run)], 0),
+        ([*figure, "--output", str(tmp_path / "out")], 2),
+    ):
+        assert main(given) == status
+        assert "Traceback" not in capsys.readouterr().err
+    logs = tmp_path / "app" / "logs"
+    logs.mkdir(parents=True)
+    for name in ("fit-1.json", "fit-1.log"):
+        (logs / name).write_text(content)
+    assert remembered(tmp_path / "app") == []
+
+
+def test_text_that_cannot_be_written_has_no_page(tmp_path, capsys):
+    folder = predict_folder(tmp_path / "run", ["a"])
+    (folder / "prompt-0-seed3.json").write_text('{"prompt": "a \\ud800", "seed": 3}')
+    (folder / os.fsdecode(b"\xff.txt")).touch()
+    assert main(["page", str(folder)]) == 0
+    with (folder / "config.yaml").open("a") as file:
+        file.write('more: "\\ud800"\n')
+    assert main(["page", str(folder)]) == 2
+    assert "cannot be read as settings" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), -1.0, 1e30, 3e38])
+def test_events_of_odd_numbers(value, tmp_path):
+    folder = fit_folder(tmp_path / "run")
+    events(folder, {0: (0, 1.0), 1: (value, 0.5), 2: (1, value), 3: (1, 0.25)}, {0: 0.5})
+    assert main(["page", str(folder)]) == 0
+    kept = read_events(folder / "tensorboard").losses[0]
+    assert kept.values == [1.0, -1.0, 0.25][:: 1 if value == -1 else 2]
+    assert set(kept.steps) <= {0, 1, 1.5}
+
+
+def test_a_prompt_list_of_an_earlier_start_that_is_none(tmp_path):
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    (logs / "fit-1.log").touch()
+    record = {"kind": "fit", "args": ["fit", "--prompts=[[["], "started": 1.0, "cwd": "/"}
+    (logs / "fit-1.json").write_text(json.dumps(record))
+    assert [prompts_of(job) for job in remembered(tmp_path)] == [[]]
+    for odd in (float("nan"), 10**400):
+        (logs / "fit-1.json").write_text(json.dumps(record | {"started": odd}))
+        assert remembered(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("Unable to allocate 9 TiB"),
+        RuntimeError("[enforce] . DefaultCPUAllocator: can't allocate memory: you tried 9 bytes."),
+        torch.OutOfMemoryError("GPU out of memory. Tried to allocate"),
+    ],
+)
+def test_memory_that_runs_out_is_a_line(error, tmp_path, capsys, monkeypatch):
+    def runs_out(*_) -> None:
+        raise error
+
+    monkeypatch.setattr("ditflow.page.command.write_run_page", runs_out)
+    assert main(["page", str(fit_folder(tmp_path / "run"))]) == 1
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert line.startswith("ditflow: error: ")
+    assert "ditflow plan" in line
+
+
+def test_more_steps_than_a_scheduler_knows(rope):
+    module = MotionTransfer(rope, num_inference_steps=1001)
+    with pytest.raises(DitflowError, match="num_inference_steps=1001 is more than the 1000 steps"):
+        module.timesteps()
 
 
 LONG = "x" * 5000

@@ -5,10 +5,11 @@ import logging
 import pytest
 import torch
 
-from ditflow import MotionTransfer
-from ditflow.scene_cuts import scene_cuts
+from ditflow import MotionDataModule, MotionTransfer
+from ditflow.scene_cuts import describe_cuts, scene_cuts
 from ditflow.sprites.render import render
 from ditflow.sprites.world import sample_clip
+from ditflow.video import write_video
 from tests.conftest import straight_clip
 
 
@@ -41,7 +42,16 @@ def test_a_fit_says_so(rope, caplog):
     module.progress = False
     with caplog.at_level(logging.WARNING):
         module.encode_reference(frames)
-    assert "change its scene at frame 5 of 9" in caplog.text
+    assert "change its scene at frame 5, counted from 0" in caplog.text
+
+
+def test_a_cut_is_named_as_options_count_frames(rope, tmp_path):
+    black = torch.zeros(30, 3, 64, 64)
+    path = tmp_path / "cut.mp4"
+    write_video(torch.cat([black, black + 1]), path)
+    data = MotionDataModule(video=path, prompts=["a"], start_frame=20, stride=2, num_frames=21)
+    frames, _, numbers = data.read_reference(rope)
+    assert "at frame 30, counted from 0" in describe_cuts(frames, numbers)
 
 
 @pytest.mark.parametrize("part", ["denoise", "decode_video", "encode_video"])

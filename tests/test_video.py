@@ -2,8 +2,10 @@
 
 import logging
 import random
+import struct
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -11,10 +13,11 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from ditflow import DitflowError
-from ditflow.mp4_boxes import claimed_frames
-from ditflow.reading import FrameRange, read_video
+from ditflow import DitflowError, reading
+from ditflow.decoding import evenly_timed, open_video
+from ditflow.reading import FrameRange, frame_count, open_footage, read_picture, read_video
 from ditflow.video import fit_length, fit_size, fitting_count, side_by_side, write_video
 from tests.mutation import mutated
 
@@ -171,22 +174,122 @@ def test_a_size_that_changes_midway(tmp_path):
         read_video(tmp_path / "joined.mp4")
 
 
-def test_more_frames_than_bytes_are_not_made_room_for(frames, tmp_path):
+def claiming(content: bytes, place: bytes, after: int, claim: bytes) -> bytes:
+    """A file with other bytes so far after where a name ends."""
+    at = content.index(place) + len(place) + after
+    return content[:at] + claim + content[at + len(claim) :]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec", "place", "after", "claim"),
+    [
+        (".mp4", PLAIN, b"stts", 8, struct.pack(">I", 2**31)),
+        (".avi", ("-c:v", "mpeg4"), b"strh", 36, struct.pack("<I", 0x5A000000)),
+        (".webm", ("-c:v", "libvpx"), b"\x44\x89\x88", 0, struct.pack(">d", 1e14)),
+    ],
+)
+def test_frames_that_a_file_only_claims(suffix, codec, place, after, claim, tmp_path):
+    """Decord makes room for them before it looks, and ends its process if there is none."""
+    path = tmp_path / f"video{suffix}"
+    ffmpeg(*SOURCE, *codec, str(path))
+    good = path.read_bytes()
+    assert frame_count(path) == 24
+    path.write_bytes(claiming(good, place, after, claim) + bytes(10**6))
+    with pytest.raises(DitflowError, match="no readable video stream"):
+        read_video(path)
+
+
+def test_what_is_beside_a_hostile_file_is_not_run(tmp_path, monkeypatch, frames):
+    write_video(frames, tmp_path / "video.mp4")
+    for name in ("decord", "json", "numpy", "sitecustomize"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('run')")
+    monkeypatch.chdir(tmp_path)
+    assert frame_count("video.mp4") == 11
+
+
+def test_an_index_of_nothing_but_names_takes_no_time(tmp_path):
     path = tmp_path / "video.mp4"
-    write_video(frames, path)
-    assert claimed_frames(path) == 11
-    content = bytearray(path.read_bytes())
-    at = content.index(b"stts") + 12
-    for kind, place in (("stts", at), ("stsz", content.index(b"stsz") + 12)):
-        changed = bytearray(content)
-        changed[place] = 0x5A  # one and a half billion: tens of GiB
-        path.write_bytes(changed)
-        assert claimed_frames(path) > 2**30, kind
-        with pytest.raises(DitflowError, match="no readable video stream"):
-            read_video(path)
+    path.write_bytes(struct.pack(">I4s", 100_000, b"moov") + b"stts" * 25_000)
+    with pytest.raises(DitflowError, match="no readable video stream"):
+        read_video(path)
 
 
-@pytest.mark.parametrize("count", [40, pytest.param(2000, marks=pytest.mark.slow)])
+def test_times_too_far_apart_are_not_made_even():
+    """Of frames a millionth of a second apart, and one an hour later."""
+    starts = np.append(np.arange(20) * 1e-6, 3600.0)
+
+    class Reader:
+        def __len__(self) -> int:
+            return len(starts)
+
+        def get_frame_timestamp(self, indices: list[int]) -> np.ndarray:
+            return np.stack([starts[indices]] * 2, axis=1)
+
+    tracemalloc.start()
+    assert evenly_timed(Reader()) == list(range(21))
+    assert tracemalloc.get_traced_memory()[1] < 2**20
+    tracemalloc.stop()
+
+
+def test_large_frames_are_read_a_few_at_a_time(tmp_path, monkeypatch):
+    path = tmp_path / "video.mp4"
+    ffmpeg(*SOURCE, *PLAIN, "-g", "7", "-bf", "2", str(path))
+    opened = []
+    monkeypatch.setattr(reading, "open_video", lambda p: opened.append(p) or open_video(p))
+    whole = read_video(path, FrameRange(start=3, stride=2))
+    assert len(opened) == 1
+    monkeypatch.setattr(reading, "AT_ONCE", 4 * 3 * 96 * 64)
+    assert (np.stack(list(open_footage(path, FrameRange(start=3, stride=2)))) == whole).all()
+    assert len(opened) == 1 + 3
+
+
+def test_frames_too_large_are_refused(frames, tmp_path, monkeypatch):
+    write_video(frames, tmp_path / "video.mp4")
+    (tmp_path / "folder").mkdir()
+    for t in range(2):
+        Image.new("L", (48, 32)).save(tmp_path / "folder" / f"{t}.png")
+    monkeypatch.setattr(reading, "MOST_PIXELS", 48 * 32 - 1)
+    with pytest.raises(DitflowError, match="frames of 32x48, more than 1535 pixels"):
+        read_video(tmp_path / "video.mp4")
+    with pytest.raises(DitflowError, match="0.png is not an image, or far too large a one"):
+        read_video(tmp_path / "folder")
+
+
+@pytest.mark.parametrize("shape", [(2, 8000), (8000, 2)])
+def test_extreme_proportions_take_no_more_than_the_result(shape):
+    video = np.zeros((2, *shape, 3), dtype=np.uint8)
+    video[:, shape[0] // 2 - 1 : shape[0] // 2 + 1, shape[1] // 2 - 1 : shape[1] // 2 + 1] = 255
+    resized = []
+    own = torch.nn.functional.interpolate
+
+    def watched(frames: torch.Tensor, **options) -> torch.Tensor:
+        resized.append(own(frames, **options))
+        return resized[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.nn.functional, "interpolate", watched)
+        fitted = fit_size(video, 48, 72)
+    assert fitted.shape == (2, 3, 48, 72)
+    assert fitted[:, :, 24, 36].min() > 0.9
+    assert all(frames.numel() <= 8 * 3 * 48 * 72 for frames in resized)
+
+
+def test_pictures_are_upright_and_of_8_bits(tmp_path):
+    ramp = np.arange(16 * 24, dtype=np.uint16).reshape(16, 24) * 170
+    Image.fromarray(ramp).save(tmp_path / "deep.png")
+    read = read_picture(tmp_path / "deep.png", "RGB")
+    assert (read == (ramp >> 8)[..., None]).all()
+    plain = Image.fromarray((ramp >> 8).astype(np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned right by a quarter
+    plain.save(tmp_path / "turned.png", exif=exif)
+    assert (read_picture(tmp_path / "turned.png", "RGB") == np.rot90(read, -1)).all()
+    Image.fromarray(ramp.astype(np.float32)).save(tmp_path / "float.tif")
+    with pytest.raises(ValueError, match="no picture"):
+        read_picture(tmp_path / "float.tif", "RGB")
+
+
+@pytest.mark.parametrize("count", [12, pytest.param(2000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("suffix", [".mp4", ".gif", ".webm"])
 def test_mutated_videos(count, suffix, tmp_path):
     """Read or refused in a line, whatever bytes are changed."""

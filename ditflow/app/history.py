@@ -1,10 +1,12 @@
 """What the output folder remembers of the app's commands, for its next start."""
 
 import json
+import math
 from pathlib import Path
 
 from ditflow.app.job import Job
 from ditflow.files import write_text
+from ditflow.json_files import parse_json, read_json
 
 LOGS = "logs"
 """Folder of what the commands wrote to their terminals, and beside it how they were started."""
@@ -34,7 +36,7 @@ def prompts_of(job: Job) -> list[str]:
     args = list(job.args)
     for place, token in enumerate(args):
         if token.startswith("--prompts="):
-            return json.loads(token.removeprefix("--prompts="))
+            return _texts(token.removeprefix("--prompts="))
         if token == "--prompts":
             rest = args[place + 1 :]
             end = next((i for i, other in enumerate(rest) if other.startswith("--")), len(rest))
@@ -49,15 +51,25 @@ def video_of(job: Job) -> str | None:
     return args[place] if place < len(args) else None
 
 
+def _texts(text: str) -> list[str]:
+    """Those of a JSON list; none of what a page of ours does not write."""
+    try:
+        values = parse_json(text)
+    except ValueError:
+        return []
+    return [value for value in values if isinstance(value, str)] if type(values) is list else []
+
+
 def _job(path: Path, root: Path) -> Job | None:
     log = path.with_suffix(".log")
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = read_json(path)
         ended = log.stat().st_mtime
         kind, args, started, cwd = (record[name] for name in ("kind", "args", "started", "cwd"))
         usable = kind in KINDS and all(isinstance(token, str) for token in args)
+        usable = usable and math.isfinite(started)
         if not usable or path.stem.rpartition("-")[0] != kind:
             return None
         return Job(kind, root / path.stem, args, log, None, float(started), Path(cwd), ended)
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ArithmeticError, ValueError, TypeError, KeyError):
         return None

@@ -1,8 +1,6 @@
 """Files from a browser: checked, and kept where commands can be given them again."""
 
 import shutil
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +9,7 @@ from ditflow.errors import DitflowError
 from ditflow.files import whole, written
 from ditflow.hashing import hash_of_files
 from ditflow.predictions import slug
-from ditflow.reading import IMAGE_SUFFIXES
+from ditflow.reading import IMAGE_SUFFIXES, frame_count, read_picture
 
 REFERENCES, MASKS, EMBEDDINGS = "references", "masks", "embeddings"
 """Folders of what is kept."""
@@ -21,14 +19,11 @@ VIDEO_SUFFIXES = (".mp4", ".mov", ".webm")
 
 MASK_SUFFIXES = (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES)
 
-SLOW = 60
-"""Seconds that counting a video's frames may take; none of them is decoded."""
-
 
 def keep_video(upload: Path, root: Path, most_frames: int) -> Path:
     """Keep an uploaded reference.
 
-    A process of its own reads the file, for a hostile one may crash what decodes it.
+    No part of it is decoded in this process.
 
     Args:
         upload: the file.
@@ -89,17 +84,17 @@ def _check(upload: Path, option: str, suffixes: Sequence[str], most_frames: int)
     """Refuse what is no video (of a mask also: no picture), or too long a one."""
     if upload.suffix.lower() not in suffixes:
         raise DitflowError(f"{option}={upload.name} must be one of {', '.join(suffixes)}.")
-    counting = [sys.executable, "-m", "ditflow.app.count_frames", option, str(upload)]
     try:
-        done = subprocess.run(counting, capture_output=True, text=True, timeout=SLOW)
-    except subprocess.TimeoutExpired as error:
-        raise DitflowError(f"{option}={upload.name} takes too long to read.") from error
-    if done.returncode == 2:
-        said = done.stderr.strip().splitlines()[-1]  # after what decoders write themselves
-        raise DitflowError(said.replace(str(upload), upload.name))
-    if done.returncode != 0 or not done.stdout.strip().isdecimal():
-        raise DitflowError(f"{option}={upload.name} cannot be read; give another file.")
-    frames = int(done.stdout)
+        if upload.suffix.lower() in IMAGE_SUFFIXES:
+            read_picture(upload, "RGBA")
+            return
+        frames = frame_count(upload, option)
+    except DitflowError as error:
+        raise DitflowError(str(error).replace(str(upload), upload.name)) from error
+    except ValueError as error:
+        raise DitflowError(
+            f"{option}={upload.name} is not an image, or far too large a one."
+        ) from error
     if frames > most_frames:
         raise DitflowError(
             f"{option}={upload.name} has {frames} frames, and this app takes at most "

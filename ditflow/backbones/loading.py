@@ -12,7 +12,7 @@ from diffusers.quantizers import PipelineQuantizationConfig
 from ditflow.backbones.attention_kernels import check_kernel
 from ditflow.backbones.cogvideox import CogVideoXBackbone
 from ditflow.embedded import embedded_backbones, source_of
-from ditflow.errors import DitflowError, reason_of
+from ditflow.errors import DitflowError, reason_of, shortened
 from ditflow.hub import is_hub_name
 
 Dtype = Literal["float32", "bfloat16", "float16"]
@@ -122,6 +122,13 @@ def _check(
         raise DitflowError(
             f"device={device} is not available: this machine has cuda:0 to cuda:{gpus - 1}."
         )
+    try:
+        torch.zeros(1, device=device).item()
+    except (AssertionError, ImportError, RuntimeError) as error:
+        raise DitflowError(
+            f"device={device} cannot be used on this machine ({shortened(reason_of(error))}); use "
+            "device=auto or device=cpu."
+        ) from error
     if offload == "model" and device.type == "cpu":
         raise DitflowError(
             "offload=model moves weights between main memory and a GPU, but device=cpu; "

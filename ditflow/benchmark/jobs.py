@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 
 from ditflow.benchmark.references import CATEGORIES, Reference, unfit_names
 from ditflow.data import files_of
+from ditflow.errors import DitflowError
 from ditflow.files import write_text, written
 from ditflow.hashing import hash_of, hash_of_files
+from ditflow.json_files import read_json
 from ditflow.settings import Settings
 
 DESCRIBED = {
@@ -171,8 +173,8 @@ def share(jobs: Sequence[Job], rank: int, ranks: int) -> list[Job]:
 def _read(path: Path) -> dict[str, Any] | None:
     """A result; None for what is missing or was not written by a benchmark."""
     try:
-        result = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        result = read_json(path)
+    except DitflowError:
         return None
     return result if isinstance(result, dict) and _is_whole(result) else None
 

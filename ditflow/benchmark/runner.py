@@ -1,6 +1,5 @@
 """Run a benchmark's jobs: fit, put into other prompts, score, and file the results."""
 
-import json
 import shutil
 import tempfile
 import time
@@ -20,6 +19,7 @@ from ditflow.callbacks import EmbeddingCheckpoint, KVInjection
 from ditflow.claim import remove_results
 from ditflow.data import MotionDataModule
 from ditflow.files import is_full_disk, whole
+from ditflow.json_files import read_json
 from ditflow.memory import peak_memory
 from ditflow.module import MotionTransfer
 from ditflow.pictures import as_image
@@ -77,7 +77,7 @@ class Runner:
             if other.with_suffix(suffix).exists():
                 with whole(path.with_suffix(suffix)) as partial:
                     shutil.copyfile(other.with_suffix(suffix), partial)
-        made = json.loads(other.read_text(encoding="utf-8"))
+        made = read_json(other)
         write_result(path, made | self._describe(result, key))
         return True
 

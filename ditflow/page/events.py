@@ -8,6 +8,9 @@ from tensorboard.backend.event_processing.event_accumulator import (
     EventAccumulator,
 )
 
+MOST_STEPS = 10_000
+"""Guided steps of a fit; more are not drawn."""
+
 
 @dataclass(frozen=True)
 class Losses:
@@ -74,8 +77,9 @@ def _losses(file: EventAccumulator) -> Losses:
     """Losses over guided steps: Lightning logs the epoch, which is the guided step, beside them."""
     if not {"loss", "epoch"} <= set(file.Tags()["scalars"]):
         return Losses([], [])
-    epochs = {event.step: int(event.value) for event in file.Scalars("epoch")}
-    losses = {event.step: event.value for event in file.Scalars("loss") if event.step in epochs}
+    epochs = {e.step: int(e.value) for e in file.Scalars("epoch") if 0 <= e.value < MOST_STEPS}
+    losses = {e.step: e.value for e in file.Scalars("loss") if e.step in epochs}
+    losses = {step: value for step, value in losses.items() if _is_loss(value)}
     by_epoch: dict[int, list[float]] = {}
     for step, value in losses.items():
         by_epoch.setdefault(epochs[step], []).append(value)
@@ -86,3 +90,8 @@ def _losses(file: EventAccumulator) -> Losses:
         for index in range(len(values))
     ]
     return Losses(steps, list(losses.values()))
+
+
+def _is_loss(value: float) -> bool:
+    """Whether it is a number that can be drawn, as a fit's are."""
+    return value == 0 or 1e-30 < abs(value) < 1e30

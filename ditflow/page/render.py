@@ -1,6 +1,7 @@
 """HTML from the package's templates, and media for it."""
 
 import base64
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ def sources(paths: Sequence[Path], folder: Path, inside: int = INSIDE) -> dict[P
 
 def link(path: Path, folder: Path) -> str:
     """A relative address, whatever characters the name has."""
-    return quote(path.relative_to(folder).as_posix())
+    return quote(os.fsencode(path.relative_to(folder).as_posix()))
 
 
 def data_uri(content: bytes, media_type: str) -> str:

@@ -10,8 +10,9 @@ from typing import Any
 
 from ditflow.claim import LOCK
 from ditflow.embedding_header import LOADER, EmbeddingHeader, read_header
-from ditflow.errors import DitflowError
+from ditflow.errors import DitflowError, printable
 from ditflow.files import write_text, written
+from ditflow.json_files import read_json
 from ditflow.page.curve import loss_curve
 from ditflow.page.events import read_events
 from ditflow.page.history import read_commands
@@ -161,8 +162,8 @@ def _videos(folder: Path, config: Mapping[str, Any], header: EmbeddingHeader | N
 def _record(path: Path) -> dict[str, Any] | None:
     """What a predict wrote beside a video; None for anything else."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        record = read_json(path)
+    except DitflowError:
         return None
     return record if isinstance(record, dict) and "prompt" in record else None
 
@@ -192,4 +193,4 @@ def _files(folder: Path) -> list[tuple[str, str]]:
     """Names and addresses of what lies beside the page."""
     paths = [path for path in sorted(folder.iterdir()) if path.is_file()]
     shown = [path for path in paths if path.name not in (PAGE, LOCK) and path.name[0] != "."]
-    return [(path.name, link(path, folder)) for path in shown]
+    return [(printable(path.name), link(path, folder)) for path in shown]

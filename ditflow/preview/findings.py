@@ -18,7 +18,7 @@ FARTHEST = 0.005
 
 def findings(motion: ReferenceMotion) -> list[str]:
     """Plain warnings, each with what to do; none where a fit has something to go by."""
-    cuts = describe_cuts(motion.reference.frames)
+    cuts = describe_cuts(motion.reference.frames, motion.reference.numbers)
     if cuts is not None:  # tracks do not lead across one, and say nothing then
         return [cuts]
     _, _, width = motion.grid
@@ -50,7 +50,7 @@ def farthest(motion: ReferenceMotion) -> float:
     Tracks start in the first frame in which the mask has something, and if that is the last one
     they are followed back from it.
     """
-    frames, mask = motion.reference
+    frames, mask, _ = motion.reference
     if mask is not None:
         first = int((mask > 0.5).flatten(1).any(1).float().argmax())
         if first == len(frames) - 1:

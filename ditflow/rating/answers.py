@@ -1,12 +1,12 @@
 """Raters' answers, read from the files that the page saved."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ditflow.errors import DitflowError, shortened
+from ditflow.json_files import read_json
 from ditflow.rating.study import LEVELS, STATEMENTS, Study
 
 
@@ -39,8 +39,8 @@ def read_answers(paths: Sequence[Path], study: Study) -> list[Answers]:
 
 def _read(path: Path, study: Study) -> Answers:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        content = read_json(path)
+    except DitflowError as error:
         raise DitflowError(
             f"answers={path} cannot be read as JSON; give a file that the rating page saved."
         ) from error

@@ -12,6 +12,7 @@ from typing import Any
 from ditflow.errors import DitflowError
 from ditflow.files import whole, write_text
 from ditflow.hashing import hash_of
+from ditflow.json_files import read_json
 from ditflow.page.benchmark import reference_in, video_in
 from ditflow.page.render import render
 
@@ -156,10 +157,10 @@ def read_study(path: Path) -> Study:
         DitflowError: no such file, or not a key.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         trials = {name: Trial(**trial) for name, trial in content["trials"].items()}
         study = Study(content["study"], trials)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise DitflowError(
             f"key={path} is not the {KEY} that ditflow rate make wrote; give that one."
         ) from error

@@ -23,7 +23,7 @@ def found(backbone, frames: torch.Tensor, mask: torch.Tensor | None = None) -> l
     [
         (MOVING[:1].expand(5, -1, -1, -1), "Nothing moves in the reference"),
         (render([straight_clip(250)])[0][:9], "too small for the token grid: at most 0.1"),
-        (torch.cat([MOVING[:4], 1 - MOVING[4:]]), "change its scene at frame 4 of 9"),
+        (torch.cat([MOVING[:4], 1 - MOVING[4:]]), "change its scene at frame 4, counted from 0"),
     ],
     ids=["still", "slow", "cut"],
 )
