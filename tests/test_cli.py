@@ -319,7 +319,7 @@ def fails(capsys, *args) -> str:
         (["--prompts", "x" * 10_001], "prompts=('xxx"),
         (["--trainer.max_time", "00:00:10:00"], "trainer.max_time=00:00:10:00 would set"),
         (["--trainer.max_steps", "1"], "trainer.max_steps=1 would set"),
-        (["--trainer.limit_train_batches", "0"], "trainer.limit_train_batches=0 would set"),
+        (["--trainer.limit_train_batches", "0"], "trainer.limit_train_batches=0"),
         (["--steps", "1001"], "num_inference_steps=1001 is more than the 1000"),
         (["--seed", str(10**20)], f"seed={10**20} must be"),
         (["--device", "meta"], "device=meta"),
@@ -423,7 +423,7 @@ def test_embedding_for_another_backbone_names_both(fitted, tmp_path, capsys):
         (["--steps", "7"], "num_inference_steps=6"),
         (["--steps", "1001"], "num_inference_steps=1001 is more than the 1000"),
         (["--seeds", "1", str(10**20)], f"seeds={10**20} must be"),
-        (["--trainer.limit_predict_batches", "1"], "trainer.limit_predict_batches=1 would set"),
+        (["--trainer.limit_predict_batches", "1"], "trainer.limit_predict_batches=1"),
         (["--kv_injection.block", "9"], "kv_injection.block=9"),
     ],
 )

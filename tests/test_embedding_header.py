@@ -255,8 +255,8 @@ def test_a_terminal_is_shown_no_escapes(tmp_path, capsys):
         (("model", "num_inference_steps"), 1001, "num_inference_steps=1001 of 2"),
         (("model", "num_inference_steps"), "2", "num_inference_steps=2 of 2"),
         (("model", "negative_prompt"), "\ud800", "not a motion embedding"),
-        (("model", "backbone", "init_args", "device"), "meta", "device=meta cannot be used"),
-        (("model", "backbone", "init_args", "device"), "hpu", "device=hpu cannot be used"),
+        (("model", "backbone", "init_args", "device"), "meta", "device=meta is not one"),
+        (("model", "backbone", "init_args", "device"), "hpu", "device=hpu is not one"),
         (("fps",), 1e-9, "fps=1e-09"),
     ],
 )

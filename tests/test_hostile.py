@@ -377,9 +377,8 @@ def test_memory_that_runs_out_is_a_line(error, tmp_path, capsys, monkeypatch):
 
 
 def test_more_steps_than_a_scheduler_knows(rope):
-    module = MotionTransfer(rope, num_inference_steps=1001)
-    with pytest.raises(DitflowError, match="num_inference_steps=1001 is more than the 1000 steps"):
-        module.timesteps()
+    with pytest.raises(DitflowError, match="num_inference_steps=1001 is more than the 1000"):
+        MotionTransfer(rope, num_inference_steps=1001)
 
 
 LONG = "x" * 5000
