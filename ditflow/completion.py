@@ -75,7 +75,7 @@ def completion_script(shell: str) -> str:
         said = {"help": (parser.description or "").partition("\n")[0]}
         first, _, second = name.partition(" ")
         if second and first not in below:  # jsonargparse takes a level after the one above it
-            several = ArgumentParser()
+            several = ArgumentParser(description=f"ditflow {first}, and what of it.")
             commands.add_subcommand(first, several)
             below[first] = several.add_subcommands()
         below.get(first, commands).add_subcommand(second or first, parser, **said)

@@ -145,10 +145,6 @@ class GuidedSampling(LightningModule):
                 "published): predicting with no KV injection, so that less of the motion is kept."
             )
 
-        asked = [item.prompt for item in self.trainer.datamodule.items()]
-        if (warning := self.embedding.header.look_warning(asked)) is not None:
-            log.warning(warning)
-
     @torch.no_grad()
     def predict_step(self, item: SampleItem, batch_idx: int) -> torch.Tensor:
         """A video [T, 3, height, width] with the embedding's motion, no optimisation."""

@@ -231,7 +231,10 @@ class MotionCLI(LightningCLI):
             log.warning("This fit cannot be planned (%s: %s).", type(error).__name__, error)
 
     def before_predict(self) -> None:
-        self.datamodule.load_motion(self.model)
+        motion = self.datamodule.load_motion(self.model)
+        asked = [item.prompt for item in self.datamodule.items()]
+        if (warning := motion.header.look_warning(asked)) is not None:
+            log.warning(warning)
         injection = self._get(self.config_init, "kv_injection")
         injection.check(self.model.backbone)
         root, data = self._claim_output(), self.datamodule

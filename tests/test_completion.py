@@ -80,7 +80,6 @@ def test_files(script, tmp_path):
     assert completed(script, "inspect", "re", cwd=tmp_path) == {"ref.mp4"}
 
 
-@pytest.mark.slow
 def test_zsh_has_its_own(capsys):
     assert main(["completion", "zsh"]) == 0
     out = capsys.readouterr().out
