@@ -10,9 +10,9 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from ditflow.compatibility import check_fits
 from ditflow.embedding import MotionEmbedding
-from ditflow.embedding_header import LEAST_FPS, MOST_FPS, SEEDS
 from ditflow.errors import DitflowError
 from ditflow.hashing import hash_of_files
+from ditflow.header_checks import LEAST_FPS, MOST_FPS, SEEDS
 from ditflow.reading import FrameRange
 from ditflow.reference import ReferenceVideo, read_reference
 

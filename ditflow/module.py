@@ -13,10 +13,10 @@ from tqdm import tqdm
 from ditflow.backbones.base import BlockFeatures, BlockOutputs, Positions
 from ditflow.backbones.cogvideox import CogVideoXBackbone
 from ditflow.data import MotionItem
-from ditflow.embedding_header import SEEDS
 from ditflow.encoding import encode
 from ditflow.errors import DitflowError
 from ditflow.guided_sampling import GuidedSampling
+from ditflow.header_checks import SEEDS
 from ditflow.masks import mask_on_tokens
 from ditflow.objectives import AttentionMotionFlow, Objective
 from ditflow.resume import check_same_run, run_of

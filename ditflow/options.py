@@ -6,8 +6,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ditflow.embedding_header import LOADER, read_header
+from ditflow.embedding_header import read_header
 from ditflow.errors import DitflowError, shortened
+from ditflow.header_checks import LOADER
 from ditflow.hub import embedding_file
 from ditflow.shipped import shipped
 from ditflow.trust import check_backbone_is_known

@@ -11,8 +11,8 @@ from jsonargparse import ArgumentParser
 from ditflow.backbones.cogvideox import CogVideoXBackbone
 from ditflow.callbacks import KVInjection
 from ditflow.data import MotionDataModule
-from ditflow.embedding_header import LOADER
 from ditflow.errors import DitflowError, reason_of, shortened
+from ditflow.header_checks import LOADER
 from ditflow.module import MotionTransfer
 from ditflow.options import preset_path
 from ditflow.yaml_files import read_mapping

@@ -12,8 +12,9 @@ import ditflow
 from ditflow.compatibility import scheduler_fingerprint
 from ditflow.data import MotionDataModule
 from ditflow.embedding import MotionEmbedding
-from ditflow.embedding_header import LOADER, EmbeddingHeader, check_readable
+from ditflow.embedding_header import EmbeddingHeader, check_readable
 from ditflow.guided_sampling import Injection, injection_arguments
+from ditflow.header_checks import LOADER
 from ditflow.module import MotionTransfer
 from ditflow.targets import pack
 

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from ditflow.claim import LOCK
-from ditflow.embedding_header import LOADER, EmbeddingHeader, read_header
+from ditflow.embedding_header import EmbeddingHeader, read_header
 from ditflow.errors import DitflowError, printable
 from ditflow.files import write_text, written
+from ditflow.header_checks import LOADER
 from ditflow.json_files import read_json
 from ditflow.page.curve import loss_curve
 from ditflow.page.events import read_events
