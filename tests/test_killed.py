@@ -11,12 +11,14 @@ import random
 import signal
 import sys
 import time
+from itertools import count
 from pathlib import Path
 
 import pytest
 import torch
 
 from ditflow import MotionEmbedding
+from ditflow.backbones.cogvideox import CogVideoXBackbone
 from ditflow.cli import main
 from ditflow.reading import read_video
 from tests.page.parsing import Page
@@ -25,7 +27,7 @@ CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["ditflow.motion_cli", "decord", "tensorboard"])
 
 
-def run(args, log, writes, write=None, moment=None, interrupt=None):
+def run(args, log, writes, write=None, moment=None, interrupt=None, call=None):
     """A process's work: a command, ended before its n-th flush of a file, or after a time.
 
     Args:
@@ -35,6 +37,7 @@ def run(args, log, writes, write=None, moment=None, interrupt=None):
         write: the flush at which it is killed.
         moment: seconds after which it is killed.
         interrupt: the flush at which it is sent SIGTERM, as by a scheduler.
+        call: the method of the backbone, and which call of it, in which it is killed.
     """
     torch.set_num_threads(1)
     sys.stdout = sys.stderr = Path(log).open("w")  # noqa: SIM115
@@ -49,9 +52,23 @@ def run(args, log, writes, write=None, moment=None, interrupt=None):
         flush(descriptor)
 
     os.fsync = counted
+    if call is not None:
+        kill_in(*call)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends the process
     signal.setitimer(signal.ITIMER_REAL, moment or 0)
     raise SystemExit(main(args))
+
+
+def kill_in(method, number):
+    """Have this process killed when a method of the backbone is called for the n-th time."""
+    own, calls = getattr(CogVideoXBackbone, method), count(1)
+
+    def killed(*args, **kwargs):
+        if next(calls) == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return own(*args, **kwargs)
+
+    setattr(CogVideoXBackbone, method, killed)
 
 
 def process(args, log, **ended):
@@ -114,6 +131,18 @@ def test_killed_while_it_writes(every, command, undisturbed, tmp_path):
         given = [*command, "--output", str(folder)]
         assert process(given, tmp_path / "log", write=write)[0] == -signal.SIGKILL
         goes_on(command, expected, folder)
+
+
+@pytest.mark.parametrize("call", [("denoise", 5), ("decode_video", 1)])
+def test_killed_after_the_last_guided_step(call, command, undisturbed, tmp_path):
+    """In the second of three unguided steps, and in the decoding: both from the last checkpoint."""
+    folder = tmp_path / "run"
+    given = [*command, "--output", str(folder)]
+    assert process(given, tmp_path / "log", call=call)[0] == -signal.SIGKILL
+    checkpoint = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+    assert len(checkpoint["finished"]) == 3
+    assert not (folder / "video.mp4").exists()
+    goes_on(command, undisturbed[0], folder)
 
 
 @pytest.mark.parametrize("moments", [1, pytest.param(20, marks=pytest.mark.slow)])
