@@ -21,7 +21,7 @@ from ditflow.motion_cli import MotionCLI
 from ditflow.objectives import AttentionMotionFlow
 from ditflow.options import LISTS, short_options
 from ditflow.parsing import CommandParser
-from ditflow.shipped import shipped
+from ditflow.shipped import MANIFESTS, PRESETS, shipped_files
 from ditflow.trust import known_backbones
 from ditflow.unheeded import UNHEEDED
 
@@ -58,8 +58,7 @@ def completion_parser() -> CommandParser:
 
 def completion_script(shell: str) -> str:
     """Of all commands, for one of `SHELLS`."""
-    presets = sorted(path.stem for path in shipped("presets").glob("*.yaml"))
-    manifests = sorted(path.stem for path in (shipped("configs") / "benchmark").glob("*.yaml"))
+    presets, manifests = list(shipped_files(PRESETS)), list(shipped_files(MANIFESTS))
     root = ArgumentParser(prog="ditflow")
     root.add_argument("--version", action="store_true", help="Versions of what matters.")
     commands, below = root.add_subcommands(), {}

@@ -10,7 +10,7 @@ from ditflow.embedding_header import read_header
 from ditflow.errors import DitflowError, shortened
 from ditflow.header_checks import LOADER
 from ditflow.hub import embedding_file
-from ditflow.shipped import shipped
+from ditflow.shipped import MANIFESTS, PRESETS, shipped_files
 from ditflow.trust import check_backbone_is_known
 from ditflow.yaml_files import read_mapping
 
@@ -107,7 +107,7 @@ def preset_path(name: str) -> Path:
     Raises:
         DitflowError: neither is there.
     """
-    return _path(name, shipped("presets"), "preset")
+    return _path(name, PRESETS, "preset")
 
 
 def manifest_path(name: str) -> Path:
@@ -116,7 +116,7 @@ def manifest_path(name: str) -> Path:
     Raises:
         DitflowError: neither is there.
     """
-    return _path(name, shipped("configs") / "benchmark", "manifest")
+    return _path(name, MANIFESTS, "manifest")
 
 
 def resolve_configs(args: Sequence[str], path_of: Callable[[str], Path]) -> list[str]:
@@ -138,8 +138,8 @@ def resolve_configs(args: Sequence[str], path_of: Callable[[str], Path]) -> list
     return resolved
 
 
-def _path(name: str, folder: Path, kind: str) -> Path:
-    files = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+def _path(name: str, folder: str, kind: str) -> Path:
+    files = shipped_files(folder)
     with suppress(OSError):  # such as a name too long for one
         if Path(name).is_file():
             return Path(name)

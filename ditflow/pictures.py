@@ -49,11 +49,6 @@ def flow_colors(flow: torch.Tensor, strongest: float) -> torch.Tensor:
     return 1 - strength[..., None] * (1 - wheel)
 
 
-def as_image(picture: torch.Tensor) -> Image.Image:
-    """A picture [3, height, width] in [0, 1]."""
-    return Image.fromarray((picture * 255).round().byte().permute(1, 2, 0).cpu().numpy())
-
-
 def color_wheel(size: int = 9, pixels: int = 144) -> torch.Tensor:
     """The legend: the colour of each displacement in a square around none, [3, h, w]."""
     steps = torch.linspace(-1, 1, size) * math.hypot(size, size) / 2 / math.sqrt(2)

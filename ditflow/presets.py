@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ditflow.errors import DitflowError, shortened
 from ditflow.parsing import CommandParser
-from ditflow.shipped import shipped
+from ditflow.shipped import MANIFESTS, PRESETS, shipped_files
 
 
 def presets(args: Sequence[str]) -> int:
@@ -18,12 +18,12 @@ def presets(args: Sequence[str]) -> int:
         0.
     """
     given = presets_parser().parse_args(list(args))
-    folders = {
-        "Presets of fit, preview, plan, selftest and app": shipped("presets"),
-        "Manifests of benchmark": shipped("configs") / "benchmark",
+    kinds = {
+        "Presets of fit, preview, plan, selftest and app": shipped_files(PRESETS),
+        "Manifests of benchmark": shipped_files(MANIFESTS),
     }
     if given.name is not None:
-        files = {path.stem: path for folder in folders.values() for path in folder.glob("*.yaml")}
+        files = {name: path for kind in kinds.values() for name, path in kind.items()}
         if given.name not in files:
             raise DitflowError(
                 f"name={shortened(given.name)} is not shipped; these are: "
@@ -31,10 +31,10 @@ def presets(args: Sequence[str]) -> int:
             )
         print(files[given.name].read_text(encoding="utf-8"), end="")
         return 0
-    for title, folder in folders.items():
+    for title, files in kinds.items():
         print(f"{title}:")
-        for path in sorted(folder.glob("*.yaml")):
-            print(f"  {path.stem:<20} {' '.join(summary(path))}")
+        for name, path in files.items():
+            print(f"  {name:<20} {' '.join(summary(path))}")
     return 0
 
 

@@ -5,7 +5,7 @@ import yaml
 from ditflow.embedded import embedded_backbones
 from ditflow.embedding_header import EmbeddingHeader
 from ditflow.errors import DitflowError, shortened
-from ditflow.shipped import shipped
+from ditflow.shipped import PRESETS, shipped_files
 
 
 def check_backbone_is_known(header: EmbeddingHeader) -> None:
@@ -28,7 +28,7 @@ def check_backbone_is_known(header: EmbeddingHeader) -> None:
 def known_backbones() -> set[str]:
     """Names of the embedded models and of the shipped presets' models."""
     names = set(embedded_backbones())
-    for path in shipped("presets").glob("*.yaml"):
+    for path in shipped_files(PRESETS).values():
         model = yaml.safe_load(path.read_text(encoding="utf-8"))["model"]
         names.add(model.get("backbone", {}).get("init_args", {}).get("name"))
     return names - {None}

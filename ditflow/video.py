@@ -198,5 +198,9 @@ def contact_sheet(videos: Sequence[torch.Tensor], columns: int = 7) -> Image.Ima
             video = F.interpolate(video, size=(height, width), mode="bilinear", antialias=True)
         picked = video[torch.linspace(0, len(video) - 1, columns).round().long()]
         rows.append(F.pad(picked, (1, 1, 1, 1), value=1.0).permute(1, 2, 0, 3).flatten(2))
-    pixels = (torch.cat(rows, dim=1).clamp(0, 1) * 255).round().byte()
-    return Image.fromarray(pixels.permute(1, 2, 0).numpy())
+    return as_image(torch.cat(rows, dim=1))
+
+
+def as_image(picture: torch.Tensor) -> Image.Image:
+    """A picture [3, height, width] in [0, 1]."""
+    return Image.fromarray(_pixels(picture[None])[0])

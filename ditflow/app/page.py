@@ -33,7 +33,7 @@ def build(
         max_frames: of an uploaded reference or mask.
     """
     on = Handlers(jobs, configs, settings, examples, max_frames)
-    backbone = settings.backbone["name"]
+    backbone = settings.backbone_name
     embedded = backbone in embedded_backbones()
     with gr.Blocks(title="ditflow", analytics_enabled=False) as page:
         gr.HTML(

@@ -13,7 +13,7 @@ from lightning import Callback, Trainer
 
 from ditflow.backbones.cogvideox import CogVideoXBackbone
 from ditflow.benchmark.jobs import Job, Key, Result, is_finished, twin, write_result
-from ditflow.benchmark.record import FitRecord
+from ditflow.benchmark.record import Losses, flows_of
 from ditflow.benchmark.references import References
 from ditflow.callbacks import EmbeddingCheckpoint, KVInjection
 from ditflow.claim import remove_results
@@ -22,11 +22,10 @@ from ditflow.files import is_full_disk, whole
 from ditflow.json_files import read_json
 from ditflow.memory import peak_memory
 from ditflow.module import MotionTransfer
-from ditflow.pictures import as_image
 from ditflow.quiet import quiet_trainer
 from ditflow.scoring import Scorer
 from ditflow.settings import Settings
-from ditflow.video import write_video
+from ditflow.video import as_image, write_video
 
 
 class Runner:
@@ -52,8 +51,8 @@ class Runner:
         try:
             missing = [result for result in missing if not self._taken(result, keys[result])]
             if missing:
-                for result, video, data, made in self._make(job, missing):
-                    self._file(result, video, data, made, keys[result])
+                for result, video, data, made, flows in self._make(job, missing):
+                    self._file(result, video, data, made, flows, keys[result])
         except Exception as error:  # whatever it was: it is filed, and the other jobs go on
             if is_full_disk(error):
                 raise  # they would do their work for nothing
@@ -83,8 +82,11 @@ class Runner:
 
     def _make(
         self, job: Job, wanted: list[Result]
-    ) -> Iterator[tuple[Result, torch.Tensor, MotionDataModule, dict[str, Any]]]:
-        """Wanted results' videos with the reference as the model saw it, and their cost."""
+    ) -> Iterator[
+        tuple[Result, torch.Tensor, MotionDataModule, dict[str, Any], torch.Tensor | None]
+    ]:
+        """Wanted results' videos with the reference as the model saw it, what making them was like,
+        and of a fit the picture of its motion flows."""
         backbone = self._backbone(job.settings)
         reference = job.reference
         data = MotionDataModule(
@@ -99,15 +101,15 @@ class Runner:
             }
         )
         with tempfile.TemporaryDirectory() as folder:
-            module, record = self._module(job, backbone), FitRecord()
+            module, losses = self._module(job, backbone), Losses()
             with peak_memory(backbone.device) as peak:
                 started = time.monotonic()
-                self._trainer(job, folder, backbone.device, record).fit(module, data)
+                self._trainer(job, folder, backbone.device, losses).fit(module, data)
                 seconds = time.monotonic() - started
             for result in wanted:
                 if not result.is_reused:
-                    made = {"seconds": seconds, "peak_mib": peak.mib, "losses": record.losses}
-                    yield result, module.videos[0], data, made | {"flows": record.flows}
+                    made = {"seconds": seconds, "peak_mib": peak.mib, "losses": losses.values}
+                    yield result, module.videos[0], data, made, flows_of(module)
                     continue
                 again = MotionDataModule(
                     prompts=[result.prompt], embedding=Path(folder) / "motion.safetensors"
@@ -117,7 +119,7 @@ class Runner:
                     started = time.monotonic()
                     video = self._trainer(job, folder, backbone.device).predict(module, again)[0]
                     cost = {"seconds": time.monotonic() - started, "peak_mib": peak.mib}
-                yield result, video, data, cost
+                yield result, video, data, cost, None
 
     def _module(self, job: Job, backbone: CogVideoXBackbone) -> MotionTransfer:
         module = job.settings.module(backbone, seed=job.seed)
@@ -137,7 +139,8 @@ class Runner:
         result: Result,
         video: torch.Tensor,
         data: MotionDataModule,
-        cost: dict[str, Any],
+        made: dict[str, Any],
+        flows: torch.Tensor | None,
         key: Key,
     ) -> None:
         scores = self.scorer.score(
@@ -145,14 +148,14 @@ class Runner:
         ) | self.references.extra(video, data.frames, result.prompt)
         path = result.path(self.folder)
         self._remove(path)
-        if (flows := cost.pop("flows", None)) is not None:
+        if flows is not None:
             with whole(path.with_suffix(".png")) as partial:
                 as_image(flows).save(partial)
         write_video(video, path.with_suffix(".mp4"), data.fps)
         shown = self.folder / "references" / f"{result.job.reference.name}.mp4"
         if not shown.exists():  # a drawn reference is there already, and is what was read
             write_video(data.frames, shown, data.fps)
-        write_result(path, self._describe(result, key) | cost | {"scores": scores})
+        write_result(path, self._describe(result, key) | made | {"scores": scores})
 
     def _remove(self, path: Path) -> None:
         """Remove an old result before its video: beside a new one it would be taken for that of its

@@ -13,7 +13,7 @@ from ditflow.plan.command import prepare
 from ditflow.plan.machine import this_machine
 from ditflow.plan.report import GIB
 from ditflow.settings import read_settings
-from ditflow.shipped import shipped
+from ditflow.shipped import PRESETS, shipped_files
 
 
 def look_at_embedded() -> Iterator[Finding]:
@@ -44,7 +44,7 @@ def run_embedded(name: str) -> str:
 
 def look_at_presets() -> Iterator[Finding]:
     """Whether a fit with each preset of a published model fits into this machine's memory."""
-    for path in sorted(shipped("presets").glob("*.yaml")):
+    for path in shipped_files(PRESETS).values():
         model = yaml.safe_load(path.read_text(encoding="utf-8"))["model"]
         name = model.get("backbone", {}).get("init_args", {}).get("name")
         if name is not None and name not in embedded_backbones():

@@ -1,7 +1,6 @@
 """The page of a benchmark: its tables, and every result to browse."""
 
 import io
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,11 +8,13 @@ from typing import Any
 from ditflow.benchmark.jobs import read_results
 from ditflow.benchmark.tables import ordered, sections
 from ditflow.files import write_text, written
+from ditflow.page.events import is_loss
 from ditflow.page.history import read_commands, read_manifest
 from ditflow.page.render import data_uri, link, render
 from ditflow.page.run import PAGE
-from ditflow.pictures import as_image, color_wheel
+from ditflow.pictures import color_wheel
 from ditflow.scoring import HEADINGS
+from ditflow.video import as_image
 
 TABLE = "table.md"
 MOST_LOSSES = 10_000
@@ -108,7 +109,7 @@ def _curve(losses: Any) -> dict[str, str] | None:
     """A fit's losses as the points of a line in a box of 100 by 24, and in words."""
     if not isinstance(losses, list) or not 1 < len(losses) <= MOST_LOSSES:
         return None
-    if not all(isinstance(loss, float) and math.isfinite(loss) for loss in losses):
+    if not all(isinstance(loss, float) and is_loss(loss) for loss in losses):
         return None
     low, high = min(losses), max(losses)
     across, up = 100 / (len(losses) - 1), 22 / ((high - low) or 1.0)

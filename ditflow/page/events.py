@@ -79,7 +79,7 @@ def _losses(file: EventAccumulator) -> Losses:
         return Losses([], [])
     epochs = {e.step: int(e.value) for e in file.Scalars("epoch") if 0 <= e.value < MOST_STEPS}
     losses = {e.step: e.value for e in file.Scalars("loss") if e.step in epochs}
-    losses = {step: value for step, value in losses.items() if _is_loss(value)}
+    losses = {step: value for step, value in losses.items() if is_loss(value)}
     by_epoch: dict[int, list[float]] = {}
     for step, value in losses.items():
         by_epoch.setdefault(epochs[step], []).append(value)
@@ -92,6 +92,6 @@ def _losses(file: EventAccumulator) -> Losses:
     return Losses(steps, list(losses.values()))
 
 
-def _is_loss(value: float) -> bool:
+def is_loss(value: float) -> bool:
     """Whether it is a number that can be drawn, as a fit's are."""
     return value == 0 or 1e-30 < abs(value) < 1e30

@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from ditflow.pictures import color_wheel
 from ditflow.preview.drawing import draw_confidence, draw_flow, draw_frame, heat
 from ditflow.preview.motion import Motion, ReferenceMotion
+from ditflow.video import as_image
 
 LONGER_SIDE = 256
 """Of one picture in the sheet, in pixels; frames of 64 and of 720 are both scaled to it."""
@@ -135,9 +136,7 @@ class Sheet:
 
     def _legend(self, sheet: Image.Image, draw: ImageDraw.ImageDraw) -> None:
         """Title, colour wheel and the scale of confidence."""
-        wheel = color_wheel(63, 63)
-        pixels = (wheel * 255).round().byte().permute(1, 2, 0).numpy()
-        sheet.paste(Image.fromarray(pixels), (GAP, GAP))
+        sheet.paste(as_image(color_wheel(63, 63)), (GAP, GAP))
         scale = heat(torch.linspace(0, 1, 120).expand(12, -1))
         draw.text((GAP + 76, GAP), self.title, "black", _font(16))
         draw.text(

@@ -15,6 +15,7 @@ from tests.app.test_parts import PRESET
 
 pytest.importorskip("gradio")
 from ditflow.app.handlers import Handlers
+from ditflow.app.page import build
 
 
 @pytest.fixture
@@ -26,6 +27,12 @@ def kept(reference_video, tmp_path) -> Path:
 
 def handlers(root: Path, *examples: Example) -> Handlers:
     return Handlers(Jobs(root), [], read_settings("sprites-rope"), examples, 100)
+
+
+def test_a_backbone_of_ones_own_is_named_by_what_loads_it(tmp_path):
+    settings = replace(read_settings("sprites-rope"), backbone={}, loader="mine.load")
+    page = build(Jobs(tmp_path), [], settings, [], 100)
+    assert "a reference does, by mine.load." in str(page.get_config_file())
 
 
 def job(root: Path, args: list[str], started: float) -> Job:

@@ -79,7 +79,15 @@ def test_it_has_settings_losses_and_flows_where_they_were_kept(folder, tmp_path)
 
     (tmp_path / "manifest.yaml").write_text("methods: {<b>ours</b>: []}")
     record(tmp_path, "fitted", "clip-1", losses=[2.0, 1.5, 1.0])
-    for odd in ([2.0, "x"], [2.0, float("nan")], [1.0], 3, [1.0] * 20_000, [True, False]):
+    for odd in (
+        [2.0, "x"],
+        [2.0, float("nan")],
+        [1e308, -1e308],
+        [1.0],
+        3,
+        [1.0] * 20_000,
+        [True, False],
+    ):
         record(tmp_path, f"odd {odd!s:.20}", "clip-1", losses=odd)
     made = next((tmp_path / "results/rope").glob(f"m{b'fitted'.hex()}/clip-1/*.mp4"))
     made.with_suffix(".png").write_bytes(b"x")
