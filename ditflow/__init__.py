@@ -2,24 +2,24 @@
 
 from typing import TYPE_CHECKING
 
-from ditflow.lazy import importer
-
-__version__ = "0.1.0"
+from ditflow.utils.lazy import importer
+from ditflow.version import __version__
 
 if TYPE_CHECKING:
     from ditflow.backbones.loading import load_backbone
     from ditflow.data import MotionDataModule
-    from ditflow.embedding import MotionEmbedding
+    from ditflow.embedding.listing import list_embeddings
+    from ditflow.embedding.motion_embedding import MotionEmbedding
     from ditflow.errors import DitflowError
-    from ditflow.listing import list_embeddings
     from ditflow.module import MotionTransfer
-    from ditflow.settings import read_settings
+    from ditflow.settings.stacked import read_settings
 
 __all__ = [
     "DitflowError",
     "MotionDataModule",
     "MotionEmbedding",
     "MotionTransfer",
+    "__version__",
     "list_embeddings",
     "load_backbone",
     "read_settings",
@@ -31,10 +31,10 @@ __getattr__ = importer(
     {
         "DitflowError": "errors",
         "MotionDataModule": "data",
-        "MotionEmbedding": "embedding",
+        "MotionEmbedding": "embedding.motion_embedding",
         "MotionTransfer": "module",
-        "list_embeddings": "listing",
+        "list_embeddings": "embedding.listing",
         "load_backbone": "backbones.loading",
-        "read_settings": "settings",
+        "read_settings": "settings.stacked",
     },
 )

@@ -7,57 +7,10 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pkgutil import resolve_name
 
+from ditflow.commands.table import COMMANDS, LIGHTNING, USAGE
 from ditflow.errors import DitflowError, out_of_memory, printable, shortened
-from ditflow.files import full_disks_in_one_place, is_full_disk
-from ditflow.stopping import sigterm_as_interrupt
-
-USAGE = """\
-ditflow: transfer the motion of a video to new videos, with no training of the model.
-
-  ditflow demo --output demo
-  ditflow fit --video ref.mp4 --prompt "..." --output DIR [--config PRESET]
-  ditflow preview --video ref.mp4 --output DIR [--config PRESET]
-  ditflow predict --embedding DIR/motion.safetensors --prompts "..." "..." --output DIR
-  ditflow inspect DIR/motion.safetensors
-  ditflow test --embedding DIR/motion.safetensors --video ref.mp4 --output DIR
-  ditflow test --videos a.mp4 b.mp4 --video ref.mp4 --prompts "..." --output DIR
-  ditflow benchmark --config MANIFEST --output DIR
-  ditflow page DIR
-  ditflow app [--config PRESET]
-  ditflow rate make --results DIR --output DIR
-  ditflow rate figure answers-*.json --key DIR/key.json --output DIR
-  ditflow presets [NAME]
-  ditflow plan --config PRESET [--memory GIB]
-  ditflow selftest --config PRESET
-  ditflow push DIR USER/NAME
-  ditflow doctor
-  ditflow completion bash
-
-Every command has --help; `fit` and `predict` also have --print_config. `ditflow --version` tells
-the versions of what matters.
-"""
-
-LIGHTNING = ("fit", "predict")
-"""Commands that are LightningCLI's."""
-
-COMMANDS = {
-    "app": "ditflow.app.command:app",
-    "benchmark": "ditflow.benchmark.command:benchmark",
-    "completion": "ditflow.completion:completion",
-    "demo": "ditflow.sprites.demo:demo",
-    "doctor": "ditflow.doctor.command:doctor",
-    "inspect": "ditflow.inspect:inspect",
-    "page": "ditflow.page.command:page",
-    "plan": "ditflow.plan.command:plan",
-    "presets": "ditflow.presets:presets",
-    "preview": "ditflow.preview.command:preview",
-    "push": "ditflow.push:push",
-    "rate": "ditflow.rating.command:rate",
-    "selftest": "ditflow.selftest:selftest",
-    "test": "ditflow.score:score",
-}
-"""The others; each takes its arguments and returns the exit status, and beside it is its parser, of
-the same name with `_parser`, or if it does several things their parsers by name, `_parsers`."""
+from ditflow.utils.files import full_disks_in_one_place, is_full_disk
+from ditflow.utils.stopping import sigterm_as_interrupt
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -103,11 +56,11 @@ def _run(args: list[str], held: ExitStack) -> int:
     if not args or args[0] in ("-h", "--help"):
         print(USAGE, end="")
     elif args[0] == "--version":
-        from ditflow.versions import describe_versions
+        from ditflow.utils.versions import describe_versions
 
         print(describe_versions())
     elif args[0] in LIGHTNING:
-        from ditflow.motion_cli import MotionCLI
+        from ditflow.commands.fit_and_predict import MotionCLI
 
         _quieten()
         MotionCLI(args, held)

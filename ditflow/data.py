@@ -1,35 +1,29 @@
 """What a run is given: a reference video and prompts to fit, or prompts and seeds to sample."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
-from ditflow.compatibility import check_fits
-from ditflow.embedding import MotionEmbedding
+from ditflow.backbones.base import Backbone
+from ditflow.denoising import (
+    GuidedSampling,
+    Injection,
+    MotionItem,
+    SampleItem,
+    injection_arguments,
+)
+from ditflow.embedding.checks import LEAST_FPS, MOST_FPS, SEEDS
+from ditflow.embedding.compatibility import check_fits
+from ditflow.embedding.motion_embedding import MotionEmbedding
 from ditflow.errors import DitflowError
-from ditflow.hashing import hash_of_files
-from ditflow.header_checks import LEAST_FPS, MOST_FPS, SEEDS
-from ditflow.reading import FrameRange
 from ditflow.reference import ReferenceVideo, read_reference
-
-
-class MotionItem(NamedTuple):
-    """One optimisation pass: make this prompt's motion at this timestep the reference's."""
-
-    reference: torch.Tensor
-    prompt_index: int
-    timestep: torch.Tensor
-
-
-class SampleItem(NamedTuple):
-    """One video to sample."""
-
-    prompt: str
-    seed: int
+from ditflow.runs.predictions import Predictions
+from ditflow.utils.hashing import hash_of, hash_of_files, hash_of_tensors
+from ditflow.video.reading import FrameRange
 
 
 class GuidedSteps(Dataset):
@@ -38,7 +32,7 @@ class GuidedSteps(Dataset):
     Without any optimisation step the epoch still has to take place: it has one round of items.
     """
 
-    def __init__(self, module, reference: torch.Tensor):
+    def __init__(self, module: GuidedSampling, reference: torch.Tensor):
         self.module, self.reference = module, reference
 
     def __len__(self) -> int:
@@ -69,7 +63,7 @@ class MotionDataModule(LightningDataModule):
             Hugging Face hub, the only case that may download.
         seeds: of a predict, one video each for every prompt; by default the fit's.
         store_reference: keep the reference's latents in the embedding, for KV injection.
-        cache: encode a reference once for all runs, see `ditflow.cache`.
+        cache: encode a reference once for all runs, see `ditflow.utils.cache`.
     """
 
     def __init__(
@@ -129,7 +123,7 @@ class MotionDataModule(LightningDataModule):
         elif stage == "predict":
             self.load_motion(self.trainer.lightning_module)
 
-    def load_motion(self, module) -> MotionEmbedding:
+    def load_motion(self, module: GuidedSampling) -> MotionEmbedding:
         """The embedding, once it is known to fit the module's backbone and sampler."""
         if self.embedding is None:
             raise DitflowError("embedding is not given; use --embedding DIR/motion.safetensors.")
@@ -148,7 +142,7 @@ class MotionDataModule(LightningDataModule):
         """The reference as the model sees it, [T, 3, height, width] in [0, 1]."""
         return None if self.read is None else self.read.frames
 
-    def read_reference(self, backbone) -> ReferenceVideo:
+    def read_reference(self, backbone: Backbone) -> ReferenceVideo:
         """The reference and its mask at the backbone's size; read once for backbones of one."""
         wanted = *backbone.default_size(), backbone.temporal_ratio
         if self.read is None or self._read_for != wanted:
@@ -163,7 +157,7 @@ class MotionDataModule(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         items = GuidedSteps(self.trainer.lightning_module, self.reference)
-        # Of one process: several share the prompts (`ditflow.sharing`), not these items.
+        # Of one process: several share the prompts (`ditflow.utils.distributed`), not these items.
         sampler = DistributedSampler(items, num_replicas=1, rank=0, shuffle=False)
         return DataLoader(items, batch_size=None, sampler=sampler)
 
@@ -177,6 +171,27 @@ class MotionDataModule(LightningDataModule):
         return list(
             dict.fromkeys(SampleItem(prompt, seed) for prompt in self.prompts for seed in seeds)
         )
+
+    def predictions(
+        self, folder: Path, module: GuidedSampling, injection: Injection | None
+    ) -> Predictions:
+        """A predict's videos in a folder, the embedding once loaded.
+
+        Args:
+            folder: of the output.
+            module: that samples.
+            injection: of keys and values, if it is on.
+        """
+        motion = self.motion
+        contents = [asdict(motion.header), hash_of_tensors(*motion.tensors.values())]
+        made_with = {
+            "embedding": hash_of(contents),
+            "backbone": module.backbone.fingerprint(),
+            "sampling": asdict(module.sampler_options),
+            "kv_injection": injection_arguments(injection),
+            "fps": self.fps,
+        }
+        return Predictions(folder, self.items(), made_with)
 
 
 def _name_and_hash(path: Path) -> tuple[str, str]:

@@ -2,21 +2,41 @@
 
 import logging
 from contextlib import AbstractContextManager, nullcontext
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from lightning import LightningModule
 from tqdm import tqdm
 
-from ditflow.backbones.base import Positions
-from ditflow.backbones.cogvideox import CogVideoXBackbone
-from ditflow.data import SampleItem
-from ditflow.embedding import MotionEmbedding
+from ditflow.backbones.base import Backbone, BlockFeatures, BlockOutputs
+from ditflow.embedding.motion_embedding import MotionEmbedding
 from ditflow.errors import DitflowError
+from ditflow.functional.parameterization import (
+    Parameterization,
+    Positions,
+    Target,
+    initial_parameter,
+    positions_of,
+)
+from ditflow.objectives import Objective
 from ditflow.sampling import Sampler, SamplerOptions, scheduler_for
-from ditflow.targets import Parameterization, initial_parameter, positions_of
 
 log = logging.getLogger(__name__)
+
+
+class MotionItem(NamedTuple):
+    """One optimisation pass: make this prompt's motion at this timestep the reference's."""
+
+    reference: torch.Tensor
+    prompt_index: int
+    timestep: torch.Tensor
+
+
+class SampleItem(NamedTuple):
+    """One video to sample."""
+
+    prompt: str
+    seed: int
 
 
 class Injection(Protocol):
@@ -49,7 +69,7 @@ class GuidedSampling(LightningModule):
 
     def __init__(
         self,
-        backbone: CogVideoXBackbone,
+        backbone: Backbone,
         sampler_options: SamplerOptions,
         parameterization: Parameterization,
         separate_query_key: bool,
@@ -72,7 +92,7 @@ class GuidedSampling(LightningModule):
         self.embedding: MotionEmbedding | None = None
 
     @property
-    def backbone(self) -> CogVideoXBackbone:
+    def backbone(self) -> Backbone:
         return self._backbone[0]
 
     @property
@@ -133,6 +153,39 @@ class GuidedSampling(LightningModule):
                 "--dtype float32."
             )
         return video
+
+    # -- what a fit adds (`ditflow.module.MotionTransfer`), and callbacks use ----------------------
+
+    objective: Objective
+    target: Target
+    block: int
+    seed: int
+    guided_steps: int
+    optimization_steps: int
+    rates: tuple[float, float]
+    samplers: list[Sampler]
+    """One video being denoised for each prompt of this process."""
+    parameter: torch.nn.Parameter
+    """z_t of every prompt, or what stands for ρ_t."""
+    initial: torch.Tensor
+    """The parameter as the fit began."""
+    finished: list[torch.Tensor]
+    """The optimised tensor of every finished guided step; of latents only the last is kept."""
+    previous_predictions: torch.Tensor | None
+    reference_motion: torch.Tensor | None
+    last_outputs: BlockOutputs | BlockFeatures | None
+
+    def current_positions(self) -> Positions:
+        """ρ_t of the guided step being optimised."""
+        raise NotImplementedError
+
+    def keep(self, optimised: torch.Tensor) -> None:
+        """Remember a finished guided step's tensor."""
+        raise NotImplementedError
+
+    def finish(self) -> list[torch.Tensor]:
+        """The fit's videos, after its last guided step."""
+        raise NotImplementedError
 
     # -- predict ---------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -10,22 +11,49 @@ from lightning import Callback
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from tqdm import tqdm
 
-from ditflow.backbones.base import BlockFeatures, BlockOutputs, Positions
-from ditflow.backbones.cogvideox import CogVideoXBackbone
-from ditflow.data import MotionItem
-from ditflow.encoding import encode
+from ditflow.backbones.base import Backbone, BlockFeatures, BlockOutputs
+from ditflow.callbacks.denoising_schedule import DenoisingSchedule
+from ditflow.data import MotionDataModule
+from ditflow.denoising import GuidedSampling, Injection, MotionItem, injection_arguments
+from ditflow.embedding.checks import SEEDS
 from ditflow.errors import DitflowError
-from ditflow.guided_sampling import GuidedSampling
-from ditflow.header_checks import SEEDS
-from ditflow.masks import mask_on_tokens
+from ditflow.functional.parameterization import Parameterization, Positions, Target
 from ditflow.objectives import AttentionMotionFlow, Objective
-from ditflow.resume import check_same_run, run_of
+from ditflow.reference import encode, mask_on_tokens
+from ditflow.runs.resume import check_same_run
 from ditflow.sampling import Sampler, SamplerOptions, steps_of
-from ditflow.scene_cuts import warn_of_cuts
-from ditflow.sharing import gathered, own
-from ditflow.targets import LearningRates, Parameterization, Target
+from ditflow.utils.distributed import gathered, own
+from ditflow.utils.hashing import hash_of_tensors
+from ditflow.video.scene_cuts import warn_of_cuts
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LearningRates:
+    """First and last learning rate of each target; in between they fall linearly.
+
+    Attributes:
+        latents: z_t, in units of its own deviation.
+        values: ρ itself, cosines and sines or sinusoidal values.
+        coordinates: positions in tokens. Adam moves each coordinate by about the rate a step, so
+            that `rate · 5 steps · guided steps` bounds how far a token can go.
+    """
+
+    latents: tuple[float, float] = (0.002, 0.001)
+    values: tuple[float, float] = (0.002, 0.001)
+    coordinates: tuple[float, float] = (0.05, 0.025)
+
+    def __post_init__(self) -> None:
+        for name in ("latents", "values", "coordinates"):
+            for rate in getattr(self, name):
+                if not 0 < rate < float("inf"):
+                    raise DitflowError(
+                        f"learning_rates.{name}={rate} must be greater than 0, such as 0.002."
+                    )
+
+    def of(self, target: Target, parameterization: Parameterization) -> tuple[float, float]:
+        return self.latents if target == "latents" else getattr(self, parameterization)
 
 
 class MotionTransfer(GuidedSampling):
@@ -62,7 +90,7 @@ class MotionTransfer(GuidedSampling):
 
     def __init__(
         self,
-        backbone: CogVideoXBackbone,
+        backbone: Backbone,
         objective: Objective | None = None,
         target: Target = "latents",
         parameterization: Parameterization = "coordinates",
@@ -125,8 +153,6 @@ class MotionTransfer(GuidedSampling):
         self.last_outputs: BlockOutputs | BlockFeatures | None = None
 
     def configure_callbacks(self) -> Sequence[Callback]:
-        from ditflow.callbacks.denoising_schedule import DenoisingSchedule
-
         return [DenoisingSchedule()]
 
     # -- the reference ---------------------------------------------------------------------------
@@ -333,3 +359,38 @@ class MotionTransfer(GuidedSampling):
         self.finished = [tensor.to(self.device) for tensor in checkpoint["finished"]]
         previous = checkpoint["previous_predictions"]
         self.previous_predictions = None if previous is None else previous.to(self.device)
+
+
+def run_of(
+    module: MotionTransfer, data: MotionDataModule, injection: Injection | None
+) -> dict[str, Any]:
+    """What must be the same for a run to go on from another's checkpoint, primitives only."""
+    options = module.sampler_options
+    objective = {
+        name: value
+        for name, value in sorted(vars(module.objective).items())
+        if isinstance(value, bool | int | float | str | None)
+    }
+    return {
+        "backbone": module.backbone.fingerprint(),
+        "prompts": list(data.prompts),
+        "reference frames": hash_of_tensors(data.frames),
+        "mask": None if data.read.mask is None else hash_of_tensors(data.read.mask),
+        "target": module.target,
+        "parameterization": module.parameterization,
+        "separate_query_key": module.separate_query_key,
+        "block": module.block,
+        "objective": {"name": type(module.objective).__name__, **objective},
+        "kv_injection": injection_arguments(injection),
+        "guided_steps": module.guided_steps,
+        "optimization_steps": module.optimization_steps,
+        "gradient_reuse": module.gradient_reuse,
+        "rates": list(module.rates),
+        "timesteps": list(module.timesteps()),
+        "guidance_scale": options.guidance_scale,
+        "dynamic_guidance": options.dynamic_guidance,
+        "negative_prompt": options.negative_prompt,
+        "unguided_stride": options.unguided_stride,
+        "unguided_cache": options.unguided_cache,
+        "seed": module.seed,
+    }

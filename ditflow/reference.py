@@ -6,11 +6,14 @@ from typing import NamedTuple
 
 import torch
 
-from ditflow.backbones.cogvideox import CogVideoXBackbone
+from ditflow.backbones.base import Backbone
 from ditflow.errors import DitflowError
-from ditflow.masks import read_mask
-from ditflow.reading import FrameRange, open_footage
-from ditflow.video import fit_length, fit_size, fitting_count
+from ditflow.functional.token_mask import token_mask
+from ditflow.utils.cache import cached_tensor
+from ditflow.utils.hashing import hash_of_tensors
+from ditflow.video.masks import read_mask
+from ditflow.video.reading import FrameRange, open_footage
+from ditflow.video.sizing import fit_length, fit_size, fitting_count
 
 
 class ReferenceVideo(NamedTuple):
@@ -28,7 +31,7 @@ class ReferenceVideo(NamedTuple):
 
 
 def read_reference(
-    backbone: CogVideoXBackbone,
+    backbone: Backbone,
     video: Path | None,
     mask: Path | None = None,
     frames: FrameRange = FrameRange(),
@@ -62,3 +65,41 @@ def read_reference(
         source = len(footage), footage.height, footage.width
         fitted = read_mask(mask, video, frames, source, (height, width))
     return ReferenceVideo(fit_size(footage, height, width), fitted, tuple(footage.numbers))
+
+
+def encode(backbone: Backbone, frames: torch.Tensor, cache: bool) -> torch.Tensor:
+    """Frames [T, 3, height, width] in [0, 1] to latents [1, F, C, h, w].
+
+    Args:
+        backbone: its VAE encodes.
+        frames: of the reference.
+        cache: take the latents of the same frames and VAE from the cache, or keep them there.
+
+    Raises:
+        DitflowError: the VAE gave values that are not finite, as it may in float16.
+    """
+    if not cache:
+        return _encode(backbone, frames)
+    key = [hash_of_tensors(frames, length=64), backbone.encoder_identity()]
+    latents = cached_tensor("references", key, lambda: _encode(backbone, frames))
+    return latents.to(backbone.device)
+
+
+def _encode(backbone: Backbone, frames: torch.Tensor) -> torch.Tensor:
+    latents = backbone.encode_video(frames)
+    if not torch.isfinite(latents).all():
+        raise DitflowError(
+            "the reference's latents are not finite; use --dtype bfloat16 or --dtype float32."
+        )
+    return latents
+
+
+def mask_on_tokens(
+    backbone: Backbone, mask: torch.Tensor | None, latents: torch.Tensor
+) -> torch.Tensor | None:
+    """A reference's mask [T, height, width] on the tokens [F, S] of its latents [1, F', C, h, w],
+    on their device; None stays None."""
+    if mask is None:
+        return None
+    grid = backbone.token_grid(tuple(latents.shape))
+    return token_mask(mask.to(latents.device), grid, latents.shape[1], backbone.temporal_ratio)

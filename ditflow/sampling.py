@@ -10,9 +10,9 @@ import torch
 from diffusers import CogVideoXDPMScheduler
 from diffusers.utils.torch_utils import randn_tensor
 
-from ditflow.backbones.base import Positions
-from ditflow.backbones.cogvideox import CogVideoXBackbone
+from ditflow.backbones.base import Backbone
 from ditflow.errors import DitflowError
+from ditflow.functional.parameterization import Positions
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def steps_of(share: float, num_steps: int) -> int:
     return max(1, round(share * num_steps))
 
 
-def scheduler_for(backbone: CogVideoXBackbone, num_steps: int) -> Any:
+def scheduler_for(backbone: Backbone, num_steps: int) -> Any:
     """A scheduler of the backbone's configuration, set to so many steps on its device."""
     scheduler = type(backbone.scheduler).from_config(backbone.scheduler.config)
     scheduler.set_timesteps(num_steps, device=backbone.device)
@@ -84,7 +84,7 @@ class Sampler:
 
     def __init__(
         self,
-        backbone: CogVideoXBackbone,
+        backbone: Backbone,
         options: SamplerOptions,
         prompt: str,
         seed: int,

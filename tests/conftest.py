@@ -19,14 +19,10 @@ from diffusers import (
 
 from ditflow import load_backbone
 from ditflow.backbones import CogVideoXBackbone
-from ditflow.sprites.models import (
-    SCHEDULE,
-    build_text_encoder,
-    build_tokenizer,
-)
+from ditflow.sprites.recipe.models import SCHEDULE, build_text_encoder, build_tokenizer
 from ditflow.sprites.render import render
 from ditflow.sprites.world import Clip
-from ditflow.video import write_video
+from ditflow.video.writing import write_video
 
 SPRITES = ("sprites-rope", "sprites-sincos")
 

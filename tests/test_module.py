@@ -11,8 +11,8 @@ from PIL import Image
 from ditflow import DitflowError, MotionDataModule, MotionEmbedding, MotionTransfer
 from ditflow.callbacks import EmbeddingCheckpoint, KVInjection
 from ditflow.callbacks.embedding_checkpoint import header_of
+from ditflow.module import LearningRates
 from ditflow.objectives import AttentionMotionFlow, MotionFeature, SpatialMarginalMean
-from ditflow.targets import LearningRates
 
 PROMPT = "a blue square on a white background"
 OTHER = "a yellow circle on a navy background"
@@ -236,7 +236,7 @@ def test_schedule_of_rates_and_fresh_adam(rope, tmp_path, reference_video):
 
 def test_static_reference_is_no_nan(rope, tmp_path, caplog):
     from ditflow.sprites.render import render
-    from ditflow.video import write_video
+    from ditflow.video.writing import write_video
     from tests.conftest import straight_clip
 
     still = render([straight_clip()])[0][:1].expand(25, -1, -1, -1)

@@ -10,7 +10,7 @@ from typing import Any
 
 from ditflow.data import read_prompts
 from ditflow.errors import DitflowError
-from ditflow.settings import Settings
+from ditflow.settings.stacked import Settings
 
 
 @dataclass(frozen=True)

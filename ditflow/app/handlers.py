@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from ditflow.app.commands import (
+from ditflow.app.command_lines import (
     OF_PREVIEW,
     Choices,
     choices_in,
@@ -15,15 +15,15 @@ from ditflow.app.commands import (
     predict_args,
     preview_args,
 )
-from ditflow.app.examples import Example
-from ditflow.app.history import prompts_of, video_of
 from ditflow.app.job import Job
-from ditflow.app.jobs import Jobs
 from ditflow.app.look import look
+from ditflow.app.queue import Jobs
+from ditflow.app.remembered import prompts_of, video_of
+from ditflow.app.shipped_examples import Example
 from ditflow.app.uploads import keep_embedding, keep_mask, keep_video, kept_masks, kept_references
 from ditflow.app.view import about_embedding, embedding_choices, message_html
 from ditflow.errors import DitflowError, printable
-from ditflow.settings import Settings
+from ditflow.settings.stacked import Settings
 
 LISTED = 6
 """Kept references to choose from at most."""

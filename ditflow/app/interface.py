@@ -5,12 +5,12 @@ from html import escape
 
 import gradio as gr
 
-from ditflow.app.examples import Example
 from ditflow.app.handlers import Handlers
-from ditflow.app.jobs import Jobs
+from ditflow.app.queue import Jobs
+from ditflow.app.shipped_examples import Example
 from ditflow.app.tabs import QUIET, fit_tab, reuse_tab
-from ditflow.embedded import embedded_backbones
-from ditflow.settings import Settings
+from ditflow.settings.stacked import Settings
+from ditflow.utils.shipped import embedded_backbones
 
 EVERY = 0.7
 """Seconds between two looks at what runs."""

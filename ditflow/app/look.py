@@ -6,9 +6,9 @@ from typing import Any
 
 import gradio as gr
 
-from ditflow.app.history import video_of
 from ditflow.app.job import Job
-from ditflow.app.jobs import Jobs
+from ditflow.app.queue import Jobs
+from ditflow.app.remembered import video_of
 from ditflow.app.view import (
     embedding_choices,
     motion_html,

@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ditflow.app.history import LOGS, remember, remembered
 from ditflow.app.job import Job
+from ditflow.app.remembered import LOGS, remember, remembered
 from ditflow.errors import DitflowError
-from ditflow.files import make_output
+from ditflow.utils.files import make_output
 
 PATIENCE = 60
 """Seconds that a command may take to end cleanly when the app ends."""
@@ -119,7 +119,7 @@ class Jobs:
         make_output(log.parent)
         with log.open("ab") as file:
             process = subprocess.Popen(
-                [sys.executable, "-m", "ditflow.app.run_command", *given],
+                [sys.executable, "-m", "ditflow.commands.run_command", *given],
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,

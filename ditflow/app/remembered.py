@@ -5,8 +5,8 @@ import math
 from pathlib import Path
 
 from ditflow.app.job import Job
-from ditflow.files import write_text
-from ditflow.json_files import parse_json, read_json
+from ditflow.utils.files import write_text
+from ditflow.utils.untrusted import parse_json, read_json
 
 LOGS = "logs"
 """Folder of what the commands wrote to their terminals, and beside it how they were started."""

@@ -8,9 +8,9 @@ from jsonargparse import ArgumentParser
 from ditflow.app.uploads import VIDEO_SUFFIXES
 from ditflow.benchmark.references import References
 from ditflow.errors import DitflowError, shortened
-from ditflow.options import manifest_path
-from ditflow.shipped import shipped
-from ditflow.yaml_files import read_mapping
+from ditflow.settings.options import manifest_path
+from ditflow.utils.shipped import shipped
+from ditflow.utils.untrusted import read_mapping
 
 
 @dataclass(frozen=True)

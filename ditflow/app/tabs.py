@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from ditflow.app.commands import LABELS, Choices
+from ditflow.app.command_lines import LABELS, Choices
 from ditflow.app.handlers import Handlers
 from ditflow.app.uploads import MASK_SUFFIXES
 from ditflow.app.words import EXAMPLE, known_words

@@ -4,12 +4,12 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from ditflow.embedding_header import read_header
+from ditflow.embedding.header import read_header
 from ditflow.errors import DitflowError
-from ditflow.files import whole, written
-from ditflow.hashing import hash_of_files
-from ditflow.predictions import slug
-from ditflow.reading import IMAGE_SUFFIXES, frame_count, read_picture
+from ditflow.runs.predictions import slug
+from ditflow.utils.files import whole, written
+from ditflow.utils.hashing import hash_of_files
+from ditflow.video.reading import IMAGE_SUFFIXES, frame_count, read_picture
 
 REFERENCES, MASKS, EMBEDDINGS = "references", "masks", "embeddings"
 """Folders of what is kept."""

@@ -5,15 +5,15 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 
-from ditflow.app.commands import on_page
-from ditflow.app.history import prompts_of
+from ditflow.app.command_lines import on_page
 from ditflow.app.job import ERROR, STOPPED, WARNING, WROTE, Job
 from ditflow.app.progress import progress_of, said
-from ditflow.embedding_header import EmbeddingHeader, read_header
+from ditflow.app.remembered import prompts_of
+from ditflow.embedding.header import EmbeddingHeader, read_header
+from ditflow.embedding.listing import list_embeddings
 from ditflow.errors import DitflowError
-from ditflow.listing import list_embeddings
-from ditflow.page.render import render
-from ditflow.page.run import EMBEDDING, PAGE, drawn, run_videos
+from ditflow.pages.run import EMBEDDING, PAGE, drawn, run_videos
+from ditflow.pages.templating import render
 
 PHASES = {
     "preview": [],

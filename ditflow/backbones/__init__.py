@@ -2,12 +2,13 @@
 
 from typing import TYPE_CHECKING
 
-from ditflow.lazy import importer
+from ditflow.utils.lazy import importer
 
 if TYPE_CHECKING:
-    from ditflow.backbones.base import Backbone, BlockOutputs, KeyValues, Positions
-    from ditflow.backbones.cogvideox import CogVideoXBackbone
+    from ditflow.backbones.base import Backbone, BlockOutputs, KeyValues
+    from ditflow.backbones.cogvideox.adapter import CogVideoXBackbone
     from ditflow.backbones.loading import load_backbone
+    from ditflow.functional.parameterization import Positions
 
 __all__ = [
     "Backbone",
@@ -24,7 +25,7 @@ __getattr__ = importer(
     {
         "Backbone": "base",
         "BlockOutputs": "base",
-        "CogVideoXBackbone": "cogvideox",
+        "CogVideoXBackbone": "cogvideox.adapter",
         "KeyValues": "base",
         "Positions": "base",
         "load_backbone": "loading",

@@ -8,10 +8,7 @@ from typing import Any
 import torch
 
 from ditflow.functional.motion_flow import Grid
-
-Positions = tuple[torch.Tensor, ...]
-"""A backbone's positional tensors ρ, one value a token: rotary (cos, sin) or, with separate
-copies for keys, (cos_q, sin_q, cos_k, sin_k), each [N, D]; sinusoidal (table,), [N, width]."""
+from ditflow.functional.parameterization import Positions
 
 
 @dataclass(frozen=True)

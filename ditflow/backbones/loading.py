@@ -9,11 +9,10 @@ import torch
 from diffusers import CogVideoXDDIMScheduler, CogVideoXDPMScheduler, CogVideoXPipeline
 from diffusers.quantizers import PipelineQuantizationConfig
 
-from ditflow.backbones.attention_kernels import check_kernel
-from ditflow.backbones.cogvideox import CogVideoXBackbone
-from ditflow.embedded import embedded_backbones, source_of
+from ditflow.backbones.cogvideox.adapter import CogVideoXBackbone
+from ditflow.backbones.kernels import check_kernel
 from ditflow.errors import DitflowError, reason_of, shortened
-from ditflow.hub import is_hub_name
+from ditflow.utils.shipped import embedded_backbones, is_hub_name, source_of
 
 Dtype = Literal["float32", "bfloat16", "float16"]
 Offload = Literal["none", "model", "group"]

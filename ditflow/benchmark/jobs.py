@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 from ditflow.benchmark.references import CATEGORIES, Reference, unfit_names
 from ditflow.data import files_of
 from ditflow.errors import DitflowError
-from ditflow.files import write_text, written
-from ditflow.hashing import hash_of, hash_of_files
-from ditflow.json_files import read_json
-from ditflow.settings import Settings
+from ditflow.settings.stacked import Settings
+from ditflow.utils.files import write_text, written
+from ditflow.utils.hashing import hash_of, hash_of_files
+from ditflow.utils.untrusted import read_json
 
 DESCRIBED = {
     **dict.fromkeys(("key", "file", "backbone", "method", "video"), str),

@@ -9,9 +9,9 @@ from typing import Any
 from ditflow.benchmark.jobs import Job, content_of
 from ditflow.benchmark.references import CATEGORIES, References, unfit_names
 from ditflow.errors import DitflowError, shortened
-from ditflow.files import make_output
 from ditflow.metrics import TrackerName
-from ditflow.settings import Settings, read_settings
+from ditflow.settings.stacked import Settings, read_settings
+from ditflow.utils.files import make_output
 
 Presets = list[Any]
 """Names or paths of presets, and mappings laid over them, in this order."""

@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 
-from ditflow.files import whole
-from ditflow.pictures import labelled_sheet
-from ditflow.reading import FrameRange, read_video
-from ditflow.video import as_tensor
+from ditflow.utils.files import whole
+from ditflow.video.pictures import labelled_sheet
+from ditflow.video.reading import FrameRange, read_video
+from ditflow.video.sizing import as_tensor
 
 
 def write_montages(records: Sequence[dict[str, Any]], folder: Path, videos: int = 4) -> list[Path]:

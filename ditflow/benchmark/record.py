@@ -6,7 +6,7 @@ from lightning import Callback, Trainer
 
 from ditflow.module import MotionTransfer
 from ditflow.objectives import AttentionMotionFlow
-from ditflow.pictures import flow_picture
+from ditflow.video.pictures import flow_picture
 
 
 class Losses(Callback):

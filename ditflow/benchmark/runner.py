@@ -11,21 +11,22 @@ from typing import Any
 import torch
 from lightning import Callback, Trainer
 
-from ditflow.backbones.cogvideox import CogVideoXBackbone
+from ditflow.backbones.base import Backbone
 from ditflow.benchmark.jobs import Job, Key, Result, is_finished, twin, write_result
 from ditflow.benchmark.record import Losses, flows_of
 from ditflow.benchmark.references import References
 from ditflow.callbacks import EmbeddingCheckpoint, KVInjection
-from ditflow.claim import remove_results
 from ditflow.data import MotionDataModule
-from ditflow.files import is_full_disk, whole
-from ditflow.json_files import read_json
-from ditflow.memory import peak_memory
+from ditflow.metrics.scorer import Scorer
 from ditflow.module import MotionTransfer
-from ditflow.quiet import quiet_trainer
-from ditflow.scoring import Scorer
-from ditflow.settings import Settings
-from ditflow.video import as_image, write_video
+from ditflow.runs.claim import remove_results
+from ditflow.runs.quiet import quiet_trainer
+from ditflow.settings.stacked import Settings
+from ditflow.utils.files import is_full_disk, whole
+from ditflow.utils.memory import peak_memory
+from ditflow.utils.untrusted import read_json
+from ditflow.video.pictures import as_image
+from ditflow.video.writing import write_video
 
 
 class Runner:
@@ -39,7 +40,7 @@ class Runner:
 
     def __init__(self, folder: Path, references: References, scorer: Scorer):
         self.folder, self.references, self.scorer = folder, references, scorer
-        self._loaded: tuple[Any, CogVideoXBackbone] | None = None
+        self._loaded: tuple[Any, Backbone] | None = None
 
     def run(self, job: Job) -> str | None:
         """Make those results of a job that are not there; the error in one line if it failed."""
@@ -121,7 +122,7 @@ class Runner:
                     cost = {"seconds": time.monotonic() - started, "peak_mib": peak.mib}
                 yield result, video, data, cost, None
 
-    def _module(self, job: Job, backbone: CogVideoXBackbone) -> MotionTransfer:
+    def _module(self, job: Job, backbone: Backbone) -> MotionTransfer:
         module = job.settings.module(backbone, seed=job.seed)
         module.progress = False
         return module
@@ -183,7 +184,7 @@ class Runner:
             **self.scorer.names(),
         }
 
-    def _backbone(self, settings: Settings) -> CogVideoXBackbone:
+    def _backbone(self, settings: Settings) -> Backbone:
         """The backbone of these settings; the one before is let go first."""
         wanted = settings.loader, settings.backbone
         if self._loaded is None or self._loaded[0] != wanted:

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from ditflow.benchmark.bootstrap import Interval, interval
 from ditflow.benchmark.jobs import COST
 from ditflow.benchmark.references import CATEGORIES
-from ditflow.files import write_text
-from ditflow.scoring import HEADINGS
+from ditflow.metrics.scorer import HEADINGS
+from ditflow.utils.files import write_text
 
 Record = dict[str, Any]
 MORE = {

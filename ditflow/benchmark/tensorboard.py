@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
-from ditflow.files import whole, written
+from ditflow.utils.files import whole, written
 
 
 def write_events(table: str, montages: Sequence[Path], folder: Path, name: str) -> Path:

@@ -3,9 +3,10 @@
 import torch
 from lightning import Callback, Trainer
 
+from ditflow.denoising import GuidedSampling
 from ditflow.errors import DitflowError
-from ditflow.module import MotionTransfer
-from ditflow.sharing import check_shared, own
+from ditflow.utils.distributed import gathered, own
+from ditflow.utils.hashing import hash_of_tensors
 
 
 class DenoisingSchedule(Callback):
@@ -16,7 +17,7 @@ class DenoisingSchedule(Callback):
     step: the remaining steps with the stock ρ, and decoding.
     """
 
-    def setup(self, trainer: Trainer, module: MotionTransfer, stage: str) -> None:
+    def setup(self, trainer: Trainer, module: GuidedSampling, stage: str) -> None:
         if stage != "fit":
             return
         check_shared(trainer, module)
@@ -24,13 +25,13 @@ class DenoisingSchedule(Callback):
         # One Adam step is the mean loss over all prompts, those of other processes included.
         trainer.accumulate_grad_batches = len(own(trainer, trainer.datamodule.prompts))
 
-    def on_train_epoch_start(self, trainer: Trainer, module: MotionTransfer) -> None:
+    def on_train_epoch_start(self, trainer: Trainer, module: GuidedSampling) -> None:
         trainer.optimizers[0].state.clear()
         if module.target == "latents":
             latents = torch.cat([sampler.latents for sampler in module.samplers])
             module.parameter.data.copy_(latents)
 
-    def on_train_epoch_end(self, trainer: Trainer, module: MotionTransfer) -> None:
+    def on_train_epoch_end(self, trainer: Trainer, module: GuidedSampling) -> None:
         step, optimised = trainer.current_epoch, module.parameter.detach().clone()
         if not torch.isfinite(optimised).all():
             raise DitflowError(
@@ -45,5 +46,38 @@ class DenoisingSchedule(Callback):
                     sampler.latents = optimised[index : index + 1].to(sampler.latents)
                 module.denoise_guided(sampler, step, positions)
 
-    def on_fit_end(self, trainer: Trainer, module: MotionTransfer) -> None:
+    def on_fit_end(self, trainer: Trainer, module: GuidedSampling) -> None:
         module.finish()
+
+
+def check_shared(trainer: Trainer, module: GuidedSampling) -> None:
+    """Refuse what several processes cannot fit together.
+
+    Raises:
+        DitflowError: on every process alike, before any optimisation.
+    """
+    processes, data = trainer.world_size, trainer.datamodule
+    if processes == 1:
+        return
+    if module.target == "latents":
+        raise DitflowError(
+            f"trainer.devices: {processes} processes have nothing to share with target=latents, "
+            "where each prompt is fitted by itself; start a fit for each, or use target=positions."
+        )
+    if module.optimization_steps == 0:
+        raise DitflowError(
+            f"trainer.devices: {processes} processes have nothing to share with "
+            "optimization_steps=0; use --trainer.devices 1."
+        )
+    if len(data.prompts) % processes:
+        raise DitflowError(
+            f"trainer.devices: {len(data.prompts)} prompts cannot be shared evenly by {processes} "
+            "processes; use as many prompts, or a number that divides them."
+        )
+    frames, mask, _ = data.read
+    seen = hash_of_tensors(frames, *(() if mask is None else (mask,)))
+    if len(set(gathered(trainer, [seen]))) > 1:
+        raise DitflowError(
+            f"video={data.video} or its mask is not the same for all processes; give each the same "
+            "file."
+        )

@@ -8,15 +8,14 @@ from typing import Any
 import torch
 from lightning import Callback, Trainer
 
-import ditflow
-from ditflow.compatibility import scheduler_fingerprint
 from ditflow.data import MotionDataModule
-from ditflow.embedding import MotionEmbedding
-from ditflow.embedding_header import EmbeddingHeader, check_readable
-from ditflow.guided_sampling import Injection, injection_arguments
-from ditflow.header_checks import LOADER
-from ditflow.module import MotionTransfer
-from ditflow.targets import pack
+from ditflow.denoising import GuidedSampling, Injection, injection_arguments
+from ditflow.embedding.checks import LOADER
+from ditflow.embedding.compatibility import scheduler_fingerprint
+from ditflow.embedding.header import EmbeddingHeader, check_readable
+from ditflow.embedding.motion_embedding import MotionEmbedding
+from ditflow.functional.parameterization import pack
+from ditflow.version import __version__
 
 log = logging.getLogger(__name__)
 
@@ -39,24 +38,24 @@ class EmbeddingCheckpoint(Callback):
     def path(self, trainer: Trainer) -> Path:
         return Path(trainer.default_root_dir) / self.filename
 
-    def setup(self, trainer: Trainer, module: MotionTransfer, stage: str) -> None:
+    def setup(self, trainer: Trainer, module: GuidedSampling, stage: str) -> None:
         self._is_whole = False
         if stage == "fit":
             check_readable(header_of(module, trainer.datamodule, module.injection))
 
-    def on_train_end(self, trainer: Trainer, module: MotionTransfer) -> None:
+    def on_train_end(self, trainer: Trainer, module: GuidedSampling) -> None:
         if len(module.finished) == module.guided_steps:
             self._save(trainer, module)
             self._is_whole = True
 
-    def on_fit_end(self, trainer: Trainer, module: MotionTransfer) -> None:
+    def on_fit_end(self, trainer: Trainer, module: GuidedSampling) -> None:
         # A run resumed after its last guided step skips `on_train_end`. What is there may be of
         # when it was stopped before, with fewer steps.
         if not self._is_whole:
             self.on_train_end(trainer, module)
 
     def on_exception(
-        self, trainer: Trainer, module: MotionTransfer, exception: BaseException
+        self, trainer: Trainer, module: GuidedSampling, exception: BaseException
     ) -> None:
         finished = len(module.finished)
         if 0 < finished < module.guided_steps:
@@ -68,13 +67,13 @@ class EmbeddingCheckpoint(Callback):
                 module.guided_steps,
             )
 
-    def _save(self, trainer: Trainer, module: MotionTransfer) -> None:
+    def _save(self, trainer: Trainer, module: GuidedSampling) -> None:
         if not trainer.is_global_zero:
             return  # positions are the same in all processes of a fit
         build_embedding(trainer, module).save(self.path(trainer))
 
 
-def build_embedding(trainer: Trainer, module: MotionTransfer) -> MotionEmbedding:
+def build_embedding(trainer: Trainer, module: GuidedSampling) -> MotionEmbedding:
     """The embedding of the guided steps finished so far."""
     data = trainer.datamodule
     header = header_of(module, data, module.injection)
@@ -93,7 +92,7 @@ def build_embedding(trainer: Trainer, module: MotionTransfer) -> MotionEmbedding
 
 
 def header_of(
-    module: MotionTransfer, data: MotionDataModule, injection: Injection | None
+    module: GuidedSampling, data: MotionDataModule, injection: Injection | None
 ) -> EmbeddingHeader:
     """The header of a fit's embedding with all of its guided steps, known once the reference is
     read."""
@@ -102,7 +101,7 @@ def header_of(
     reference, digest = data.video_file
     mask, mask_digest = data.mask_file
     return EmbeddingHeader(
-        ditflow_version=ditflow.__version__,
+        ditflow_version=__version__,
         family=backbone.family,
         backbone=backbone.name,
         fingerprint=backbone.fingerprint(),
@@ -132,7 +131,7 @@ def header_of(
     )
 
 
-def arguments_of(module: MotionTransfer) -> dict[str, Any]:
+def arguments_of(module: GuidedSampling) -> dict[str, Any]:
     """What `predict` needs to repeat this run's sampling, as arguments of `MotionTransfer`."""
     options = module.sampler_options
     return {

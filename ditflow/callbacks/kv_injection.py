@@ -8,9 +8,10 @@ from weakref import WeakKeyDictionary
 import torch
 from lightning import Callback, Trainer
 
-from ditflow.backbones.base import Backbone, KeyValues, Positions
+from ditflow.backbones.base import Backbone, KeyValues
+from ditflow.denoising import GuidedSampling
 from ditflow.errors import DitflowError
-from ditflow.module import MotionTransfer
+from ditflow.functional.parameterization import Positions
 from ditflow.sampling import Sampler, steps_of
 
 
@@ -53,18 +54,18 @@ class KVInjection(Callback):
         """For a motion embedding's header."""
         return {"enabled": self.enabled, "block": self.block, "share": self.share}
 
-    def setup(self, trainer: Trainer, module: MotionTransfer, stage: str) -> None:
+    def setup(self, trainer: Trainer, module: GuidedSampling, stage: str) -> None:
         self.check(module.backbone)
         module.injection = self if self.enabled else None
         self._recorded.clear()
 
-    def teardown(self, trainer: Trainer, module: MotionTransfer, stage: str) -> None:
+    def teardown(self, trainer: Trainer, module: GuidedSampling, stage: str) -> None:
         module.injection = None
         self._recorded.clear()
 
     @contextmanager
     def at(
-        self, module: MotionTransfer, sampler: Sampler, step: int, positions: Positions
+        self, module: GuidedSampling, sampler: Sampler, step: int, positions: Positions
     ) -> Iterator[None]:
         """Context of one pass at a guided step."""
         if step >= steps_of(self.share, len(sampler.timesteps)):
@@ -74,7 +75,7 @@ class KVInjection(Callback):
             yield
 
     def _key_values(
-        self, module: MotionTransfer, sampler: Sampler, step: int, positions: Positions
+        self, module: GuidedSampling, sampler: Sampler, step: int, positions: Positions
     ) -> KeyValues:
         positions = tuple(part.detach() for part in positions)
         # What the first block records of rotary tokens does not depend on ρ.

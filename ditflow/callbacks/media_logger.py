@@ -5,11 +5,11 @@ from lightning import Callback, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.compat.proto.summary_pb2 import Summary
 
-from ditflow.module import MotionTransfer
+from ditflow.denoising import GuidedSampling
 from ditflow.objectives import AttentionMotionFlow
-from ditflow.pictures import color_wheel, flow_picture
-from ditflow.sharing import own
-from ditflow.video import encode_gif
+from ditflow.utils.distributed import own
+from ditflow.video.pictures import color_wheel, flow_picture
+from ditflow.video.writing import encode_gif
 
 
 class MediaLogger(Callback):
@@ -22,21 +22,21 @@ class MediaLogger(Callback):
     def __init__(self, enabled: bool = True):
         self.enabled = enabled
 
-    def on_train_start(self, trainer: Trainer, module: MotionTransfer) -> None:
+    def on_train_start(self, trainer: Trainer, module: GuidedSampling) -> None:
         writer = self._writer(trainer, module)
         if writer is not None:
             grid = module.backbone.token_grid(tuple(module.reference_latents.shape))
             writer.add_image("flow/color wheel", color_wheel(), 0)
             writer.add_image("flow/reference", flow_picture(module.reference_motion, grid), 0)
 
-    def on_train_epoch_end(self, trainer: Trainer, module: MotionTransfer) -> None:
+    def on_train_epoch_end(self, trainer: Trainer, module: GuidedSampling) -> None:
         writer, outputs = self._writer(trainer, module), module.last_outputs
         if writer is not None and outputs is not None:
             flow = module.objective.reference(outputs)
             picture = flow_picture(flow, outputs.grid)
             writer.add_image("flow/generation", picture, trainer.current_epoch)
 
-    def on_fit_end(self, trainer: Trainer, module: MotionTransfer) -> None:
+    def on_fit_end(self, trainer: Trainer, module: GuidedSampling) -> None:
         logger = self._logger(trainer)
         if logger is None:
             return
@@ -46,7 +46,7 @@ class MediaLogger(Callback):
             summary = video_summary(f"video/{name}", video, data.fps)
             logger.experiment.file_writer.add_summary(summary, module.guided_steps)
 
-    def _writer(self, trainer: Trainer, module: MotionTransfer):
+    def _writer(self, trainer: Trainer, module: GuidedSampling):
         """The event writer, if pictures of flows are wanted and the objective has flows."""
         logger = self._logger(trainer)
         has_flow = isinstance(module.objective, AttentionMotionFlow)

@@ -8,12 +8,14 @@ import torch
 from lightning import Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 
-from ditflow.data import MotionDataModule, SampleItem
-from ditflow.module import MotionTransfer
-from ditflow.predictions import Predictions, slug
-from ditflow.reading import FrameRange, read_video
-from ditflow.sharing import own
-from ditflow.video import as_tensor, grid, write_video
+from ditflow.data import MotionDataModule
+from ditflow.denoising import GuidedSampling, SampleItem
+from ditflow.runs.predictions import Predictions, slug
+from ditflow.utils.distributed import own
+from ditflow.video.pictures import grid
+from ditflow.video.reading import FrameRange, read_video
+from ditflow.video.sizing import as_tensor
+from ditflow.video.writing import write_video
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +35,7 @@ class VideoWriter(BasePredictionWriter):
         super().__init__(write_interval="batch")
         self.paths: list[Path] = []
 
-    def on_fit_end(self, trainer: Trainer, module: MotionTransfer) -> None:
+    def on_fit_end(self, trainer: Trainer, module: GuidedSampling) -> None:
         data, folder = trainer.datamodule, Path(trainer.default_root_dir)
         if trainer.is_global_zero:
             self._write(data.frames, folder / "reference.mp4", data.fps)
@@ -50,14 +52,14 @@ class VideoWriter(BasePredictionWriter):
             shown = [data.frames, *videos.values()]
             self._compare(shown, 1 + len(paths), folder, data.fps)
 
-    def on_predict_start(self, trainer: Trainer, module: MotionTransfer) -> None:
+    def on_predict_start(self, trainer: Trainer, module: GuidedSampling) -> None:
         folder = Path(trainer.default_root_dir)
-        self.predictions = Predictions(folder, module, trainer.datamodule, module.injection)
+        self.predictions = trainer.datamodule.predictions(folder, module, module.injection)
 
     def write_on_batch_end(
         self,
         trainer: Trainer,
-        module: MotionTransfer,
+        module: GuidedSampling,
         prediction: torch.Tensor,
         batch_indices: Sequence[int] | None,
         batch: SampleItem,
@@ -68,13 +70,13 @@ class VideoWriter(BasePredictionWriter):
         self._write(prediction, self.predictions.path(batch), trainer.datamodule.fps)
         self.predictions.file(batch)
 
-    def on_predict_end(self, trainer: Trainer, module: MotionTransfer) -> None:
+    def on_predict_end(self, trainer: Trainer, module: GuidedSampling) -> None:
         trainer.strategy.barrier()  # until every process has written its videos
         if trainer.is_global_zero:
             self.compare(module, trainer.datamodule, self.predictions)
 
     def compare(
-        self, module: MotionTransfer, data: MotionDataModule, predictions: Predictions
+        self, module: GuidedSampling, data: MotionDataModule, predictions: Predictions
     ) -> None:
         """All videos of a predict side by side, also those of earlier processes; first the
         reference, if the embedding carries its latents."""

@@ -9,15 +9,15 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from ditflow.app.examples import examples
-from ditflow.app.jobs import Jobs
+from ditflow.app.queue import Jobs
+from ditflow.app.shipped_examples import examples
 from ditflow.app.uploads import REFERENCES
-from ditflow.claim import claim
-from ditflow.embedded import embedded_backbones
 from ditflow.errors import DitflowError, reason_of
-from ditflow.options import over_default
-from ditflow.parsing import CommandParser
-from ditflow.settings import read_settings
+from ditflow.runs.claim import claim
+from ditflow.settings.options import over_default
+from ditflow.settings.parsing import CommandParser
+from ditflow.settings.stacked import read_settings
+from ditflow.utils.shipped import embedded_backbones
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def app(args: Sequence[str]) -> int:
     with claim(root), tempfile.TemporaryDirectory() as uploads:
         # Before gradio is imported, which reads these then.
         os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": uploads}
-        from ditflow.app.page import build
+        from ditflow.app.interface import build
         from ditflow.app.serving import serve
 
         offered = examples(given.references, embedded, root / REFERENCES)

@@ -16,7 +16,6 @@ from lightning.fabric.plugins.environments import (
 )
 from tqdm import tqdm
 
-from ditflow.benchmark.events import write_events
 from ditflow.benchmark.jobs import Job, read_results, share
 from ditflow.benchmark.manifest import Manifest
 from ditflow.benchmark.montage import write_montages
@@ -24,16 +23,16 @@ from ditflow.benchmark.processes import end_with_parent, run_processes, workers
 from ditflow.benchmark.ranks import Ranks
 from ditflow.benchmark.runner import Runner
 from ditflow.benchmark.tables import write_tables
-from ditflow.claim import claim
+from ditflow.benchmark.tensorboard import write_events
 from ditflow.errors import DitflowError
-from ditflow.files import write_text
-from ditflow.options import manifest_path, resolve_configs
-from ditflow.page.benchmark import write_benchmark_page
-from ditflow.page.command import write_page_if_possible
-from ditflow.page.history import MANIFEST, record_command
-from ditflow.page.run import PAGE
-from ditflow.parsing import CommandParser
-from ditflow.scoring import Scorer
+from ditflow.metrics.scorer import Scorer
+from ditflow.pages.benchmark import write_benchmark_page
+from ditflow.pages.run import PAGE, write_page_if_possible
+from ditflow.runs.claim import claim
+from ditflow.runs.history import MANIFEST, record_command
+from ditflow.settings.options import manifest_path, resolve_configs
+from ditflow.settings.parsing import CommandParser
+from ditflow.utils.files import write_text
 
 log = logging.getLogger(__name__)
 

@@ -13,17 +13,17 @@ from jsonargparse import ArgumentParser
 
 from ditflow.backbones.loading import load_backbone
 from ditflow.callbacks import KVInjection
-from ditflow.cli import COMMANDS
+from ditflow.commands.fit_and_predict import MotionCLI
+from ditflow.commands.table import COMMANDS
 from ditflow.data import MotionDataModule
 from ditflow.errors import DitflowError
 from ditflow.module import MotionTransfer
-from ditflow.motion_cli import MotionCLI
 from ditflow.objectives import AttentionMotionFlow
-from ditflow.options import LISTS, short_options
-from ditflow.parsing import CommandParser
-from ditflow.shipped import MANIFESTS, PRESETS, shipped_files
-from ditflow.trust import known_backbones
-from ditflow.unheeded import UNHEEDED
+from ditflow.settings.options import LISTS, short_options
+from ditflow.settings.parsing import CommandParser
+from ditflow.settings.trust import known_backbones
+from ditflow.settings.unheeded import UNHEEDED
+from ditflow.utils.shipped import MANIFESTS, PRESETS, shipped_files
 
 SHELLS = ("bash", "zsh")
 

@@ -10,16 +10,17 @@ import torch
 from diffusers import CogVideoXPipeline
 
 from ditflow.cli import main
-from ditflow.embedded import EMBEDDED, embedded_backbones
 from ditflow.errors import DitflowError
-from ditflow.files import make_output
-from ditflow.parsing import CommandParser
-from ditflow.pictures import labelled_sheet
-from ditflow.reading import FrameRange, read_video
-from ditflow.sprites.evaluate import preset
+from ditflow.settings.parsing import CommandParser
+from ditflow.sprites.recipe.evaluate import preset
 from ditflow.sprites.render import render
 from ditflow.sprites.world import FPS, NUM_FRAMES, Clip
-from ditflow.video import as_tensor, side_by_side, write_video
+from ditflow.utils.files import make_output
+from ditflow.utils.shipped import EMBEDDED, embedded_backbones
+from ditflow.video.pictures import labelled_sheet, side_by_side
+from ditflow.video.reading import FrameRange, read_video
+from ditflow.video.sizing import as_tensor
+from ditflow.video.writing import write_video
 
 PROMPT = "a blue square on a white background"
 OTHER_PROMPTS = ("a red ring on a black background", "a green diamond on a brown background")

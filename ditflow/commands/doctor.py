@@ -8,8 +8,8 @@ from ditflow.doctor.devices import look_at_devices
 from ditflow.doctor.extras import look_at_extras
 from ditflow.doctor.finding import Finding
 from ditflow.doctor.storage import look_at_storage
-from ditflow.parsing import CommandParser
-from ditflow.versions import versions
+from ditflow.settings.parsing import CommandParser
+from ditflow.utils.versions import versions
 
 LOOKS: dict[str, Callable[[], Iterator[Finding]]] = {
     "devices": look_at_devices,

@@ -12,7 +12,6 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveCon
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from ditflow import __version__
 from ditflow.callbacks import (
     EmbeddingCheckpoint,
     GuidedProgressBar,
@@ -22,22 +21,21 @@ from ditflow.callbacks import (
     VideoWriter,
 )
 from ditflow.callbacks.embedding_checkpoint import header_of
-from ditflow.checkpoints import WholeCheckpoints
-from ditflow.claim import claim, refuse_results, remove_results
 from ditflow.data import MotionDataModule
-from ditflow.embedding_header import check_readable
+from ditflow.embedding.header import check_readable
 from ditflow.errors import DitflowError
-from ditflow.files import whole
-from ditflow.module import MotionTransfer
-from ditflow.options import SHORT, expand
-from ditflow.page.command import write_page_if_possible
-from ditflow.page.history import COMMANDS, record_command
-from ditflow.page.run import CONFIG, PAGE, write_run_page
-from ditflow.parsing import OneLineErrors
+from ditflow.module import MotionTransfer, run_of
+from ditflow.pages.run import CONFIG, PAGE, write_page_if_possible, write_run_page
 from ditflow.plan.running import describe_run
-from ditflow.predictions import Predictions
-from ditflow.resume import check_same_run, checkpoint_path, read_run, run_of
-from ditflow.unheeded import refuse_limits, refuse_unheeded
+from ditflow.runs.checkpoints import WholeCheckpoints
+from ditflow.runs.claim import claim, refuse_results, remove_results
+from ditflow.runs.history import COMMANDS, record_command
+from ditflow.runs.resume import check_same_run, checkpoint_path, read_run
+from ditflow.settings.options import SHORT, expand
+from ditflow.settings.parsing import OneLineErrors
+from ditflow.settings.unheeded import refuse_limits, refuse_unheeded
+from ditflow.utils.files import whole
+from ditflow.version import __version__
 
 log = logging.getLogger(__name__)
 
@@ -239,7 +237,7 @@ class MotionCLI(LightningCLI):
         injection.check(self.model.backbone)
         root, data = self._claim_output(), self.datamodule
         used = injection if injection.enabled else None
-        self.predictions = Predictions(root, self.model, data, used)
+        self.predictions = data.predictions(root, self.model, used)
         if not self.config[self.subcommand].overwrite:
             data.finished = self.predictions.finished()
         elif any(root.glob("*-seed*.json")) and not (root / "motion.safetensors").exists():

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from ditflow.embedding import MotionEmbedding
+from ditflow.embedding.motion_embedding import MotionEmbedding
 from ditflow.errors import shortened
-from ditflow.parsing import CommandParser
+from ditflow.settings.parsing import CommandParser
 
 
 def inspect(args: Sequence[str]) -> int:

@@ -1,15 +1,12 @@
 """`ditflow page`, and the page that fit, predict and benchmark write at their end."""
 
-import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from ditflow.errors import DitflowError, reason_of
-from ditflow.page.benchmark import write_benchmark_page
-from ditflow.page.run import CONFIG, write_run_page
-from ditflow.parsing import CommandParser
-
-log = logging.getLogger(__name__)
+from ditflow.errors import DitflowError
+from ditflow.pages.benchmark import write_benchmark_page
+from ditflow.pages.run import CONFIG, write_run_page
+from ditflow.settings.parsing import CommandParser
 
 
 def page(args: Sequence[str]) -> int:
@@ -42,14 +39,3 @@ def page_parser() -> CommandParser:
     parser = CommandParser(prog="ditflow page", description=page.__doc__)
     parser.add_argument("folder", type=Path, help="Output folder of a fit, predict or benchmark.")
     return parser
-
-
-def write_page_if_possible(write: Callable[[Path], Path], folder: Path) -> None:
-    """Write a page at the end of a run, whose results matter more: what is wrong is one line."""
-    try:
-        write(folder)
-    except Exception as error:  # whatever it is, the run has done its work
-        log.warning(
-            "The page of %s could not be written (%s: %s); mend that, then: ditflow page %s",
-            *(folder, type(error).__name__, reason_of(error), folder),
-        )

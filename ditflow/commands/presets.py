@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ditflow.errors import DitflowError, shortened
-from ditflow.parsing import CommandParser
-from ditflow.shipped import MANIFESTS, PRESETS, shipped_files
+from ditflow.settings.parsing import CommandParser
+from ditflow.utils.shipped import MANIFESTS, PRESETS, shipped_files
 
 
 def presets(args: Sequence[str]) -> int:

@@ -3,21 +3,21 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from ditflow.backbones.cogvideox import CogVideoXBackbone
+from ditflow.backbones.base import Backbone
 from ditflow.backbones.loading import Dtype
-from ditflow.claim import claim
 from ditflow.errors import DitflowError
-from ditflow.files import whole
 from ditflow.objectives import AttentionMotionFlow
-from ditflow.options import over_default
-from ditflow.parsing import CommandParser
 from ditflow.preview.findings import findings
 from ditflow.preview.motion import ReferenceMotion, read_motion, spread_around
 from ditflow.preview.sheet import Sheet
-from ditflow.reading import FrameRange
 from ditflow.reference import ReferenceVideo, read_reference
-from ditflow.settings import read_settings
-from ditflow.video import write_video
+from ditflow.runs.claim import claim
+from ditflow.settings.options import over_default
+from ditflow.settings.parsing import CommandParser
+from ditflow.settings.stacked import read_settings
+from ditflow.utils.files import whole
+from ditflow.video.reading import FrameRange
+from ditflow.video.writing import write_video
 
 
 def preview(args: Sequence[str]) -> int:
@@ -95,14 +95,14 @@ def preview_parser() -> CommandParser:
     return parser
 
 
-def _blocks(given: Sequence[int] | None, guided: int, backbone: CogVideoXBackbone) -> list[int]:
+def _blocks(given: Sequence[int] | None, guided: int, backbone: Backbone) -> list[int]:
     """The blocks to show, in order; the one that a fit would read always is."""
     for block in (guided, *(given or ())):
         backbone.check_block(block)
     return sorted({guided, *(given or spread_around(guided, backbone.num_blocks))})
 
 
-def _check_motion(backbone: CogVideoXBackbone, reference: ReferenceVideo) -> None:
+def _check_motion(backbone: Backbone, reference: ReferenceVideo) -> None:
     """Refuse what a temporal patch makes one frame of tokens of: nothing moves within it."""
     count, _, height, width = reference.frames.shape
     frames, _, _ = backbone.token_grid(backbone.latent_shape(count, height, width))

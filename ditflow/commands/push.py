@@ -7,11 +7,13 @@ from tempfile import TemporaryDirectory
 
 import torch.nn.functional as F
 
-from ditflow.embedding import MotionEmbedding
-from ditflow.hub import FILENAME
-from ditflow.parsing import CommandParser
-from ditflow.reading import read_video
-from ditflow.video import as_tensor, side_by_side, write_video
+from ditflow.embedding.hub import FILENAME
+from ditflow.embedding.motion_embedding import MotionEmbedding
+from ditflow.settings.parsing import CommandParser
+from ditflow.video.pictures import side_by_side
+from ditflow.video.reading import read_video
+from ditflow.video.sizing import as_tensor
+from ditflow.video.writing import write_video
 
 FITTED = re.compile(r"video(-\d+-.*)?\.mp4")
 """Names that a fit gives its videos; others in its folder are nobody's to publish."""

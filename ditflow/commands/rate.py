@@ -5,11 +5,11 @@ from pathlib import Path
 
 from ditflow.benchmark.jobs import read_results
 from ditflow.errors import DitflowError
-from ditflow.files import make_output
-from ditflow.parsing import CommandParser
 from ditflow.rating.answers import read_answers
 from ditflow.rating.figure import write_figure
 from ditflow.rating.study import KEY, choose_results, read_study, write_study
+from ditflow.settings.parsing import CommandParser
+from ditflow.utils.files import make_output
 
 USAGE = """\
 ditflow rate: have people rate a benchmark's videos, and see what they say.

@@ -1,6 +1,6 @@
 """Run a command as `ditflow` does, with a mark before what it warns of, for the page to tell it by.
 
-python -m ditflow.app.run_command fit ...
+python -m ditflow.commands.run_command fit ...
 """
 
 import logging

@@ -7,21 +7,21 @@ from pathlib import Path
 
 import torch
 
-from ditflow.backbones.cogvideox import CogVideoXBackbone
+from ditflow.backbones.base import Backbone
 from ditflow.callbacks import KVInjection
 from ditflow.data import MotionDataModule
-from ditflow.files import make_output
 from ditflow.functional.flow_loss import moving_patches
 from ditflow.functional.tracks import moving_tracks, seen_steps
 from ditflow.metrics import LucasKanade, Tracker
 from ditflow.objectives import AttentionMotionFlow
-from ditflow.options import over_default
-from ditflow.parsing import CommandParser
-from ditflow.quiet import quiet_trainer
-from ditflow.settings import Settings, read_settings
+from ditflow.runs.quiet import quiet_trainer
+from ditflow.settings.options import over_default
+from ditflow.settings.parsing import CommandParser
+from ditflow.settings.stacked import Settings, read_settings
 from ditflow.sprites.render import render
 from ditflow.sprites.world import Clip
-from ditflow.video import write_video
+from ditflow.utils.files import make_output
+from ditflow.video.writing import write_video
 
 LEAST = 0.04
 """A video counts as moved in a direction beyond this share of its width."""
@@ -79,7 +79,7 @@ def directions() -> dict[str, Clip]:
 
 def moved(
     settings: Settings,
-    backbone: CogVideoXBackbone,
+    backbone: Backbone,
     clip: Clip,
     target: str,
     prompt: str,

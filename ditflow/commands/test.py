@@ -10,19 +10,19 @@ from typing import Any
 import torch
 
 from ditflow.callbacks import KVInjection, VideoWriter
-from ditflow.claim import claim, refuse_results
 from ditflow.data import MotionDataModule, read_prompts
-from ditflow.embedding import MotionEmbedding
+from ditflow.embedding.motion_embedding import MotionEmbedding
 from ditflow.errors import DitflowError
-from ditflow.files import write_text
 from ditflow.metrics import TrackerName
-from ditflow.parsing import CommandParser
-from ditflow.quiet import quiet_trainer
-from ditflow.reading import FrameRange, read_video
-from ditflow.scoring import HEADINGS, Scorer
-from ditflow.settings import read_settings
-from ditflow.trust import check_backbone_is_known
-from ditflow.video import fit_size
+from ditflow.metrics.scorer import HEADINGS, Scorer
+from ditflow.runs.claim import claim, refuse_results
+from ditflow.runs.quiet import quiet_trainer
+from ditflow.settings.parsing import CommandParser
+from ditflow.settings.stacked import read_settings
+from ditflow.settings.trust import check_backbone_is_known
+from ditflow.utils.files import write_text
+from ditflow.video.reading import FrameRange, read_video
+from ditflow.video.sizing import fit_size
 
 SCORES = "scores.csv"
 

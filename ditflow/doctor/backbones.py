@@ -7,13 +7,12 @@ import yaml
 
 from ditflow.backbones.loading import load_backbone
 from ditflow.doctor.finding import Finding
-from ditflow.embedded import embedded_backbones
 from ditflow.errors import DitflowError, reason_of
-from ditflow.plan.command import prepare
 from ditflow.plan.machine import this_machine
+from ditflow.plan.recipe import prepare
 from ditflow.plan.report import GIB
-from ditflow.settings import read_settings
-from ditflow.shipped import PRESETS, shipped_files
+from ditflow.settings.stacked import read_settings
+from ditflow.utils.shipped import PRESETS, embedded_backbones, shipped_files
 
 
 def look_at_embedded() -> Iterator[Finding]:

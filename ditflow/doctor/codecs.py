@@ -11,8 +11,9 @@ import torch
 
 from ditflow.doctor.finding import Finding
 from ditflow.errors import reason_of
-from ditflow.reading import read_video
-from ditflow.video import as_tensor, write_video
+from ditflow.video.reading import read_video
+from ditflow.video.sizing import as_tensor
+from ditflow.video.writing import write_video
 
 FORMATS = {"mp4 (H.264)": "clip.mp4", "gif": "clip.gif", "webm (VP9)": "clip.webm"}
 """Written by ditflow are the first two; webm is a reference's."""

@@ -9,13 +9,13 @@ from pathlib import Path
 from huggingface_hub import CachedRepoInfo, constants, scan_cache_dir
 from huggingface_hub.errors import CacheNotFound
 
-from ditflow.cache import cache_folder
 from ditflow.doctor.finding import Finding
-from ditflow.embedded import embedded_backbones
 from ditflow.errors import DitflowError
-from ditflow.files import make_output
 from ditflow.plan.report import GIB
-from ditflow.trust import known_backbones
+from ditflow.settings.trust import known_backbones
+from ditflow.utils.cache import cache_folder
+from ditflow.utils.files import make_output
+from ditflow.utils.shipped import embedded_backbones
 
 OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 ROOM = 25 * GIB

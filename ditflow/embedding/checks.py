@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ditflow.errors import shortened
 
 if TYPE_CHECKING:
-    from ditflow.embedding_header import EmbeddingHeader
+    from ditflow.embedding.header import EmbeddingHeader
 
 TOKENS = 2**22
 """Patches of a video at most: thirty times CogVideoX's largest."""

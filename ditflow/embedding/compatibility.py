@@ -3,9 +3,9 @@
 from typing import Any
 
 from ditflow.backbones.base import Backbone
-from ditflow.embedding_header import EmbeddingHeader
+from ditflow.embedding.header import EmbeddingHeader
 from ditflow.errors import DitflowError
-from ditflow.hashing import hash_of
+from ditflow.utils.hashing import hash_of
 
 NOISE = (
     "num_train_timesteps",

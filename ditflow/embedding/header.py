@@ -8,9 +8,9 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
+from ditflow.embedding.checks import is_injection, is_plain, whole_number, wrong_shape, wrong_value
 from ditflow.errors import DitflowError, shortened
-from ditflow.header_checks import is_injection, is_plain, whole_number, wrong_shape, wrong_value
-from ditflow.json_files import parse_json
+from ditflow.utils.untrusted import parse_json
 
 FORMAT_VERSION = 1
 

@@ -1,15 +1,12 @@
 """Motion embeddings on the Hugging Face hub: where they are fetched from and put."""
 
-import re
 from pathlib import Path
 
-from ditflow import __version__
 from ditflow.errors import DitflowError, reason_of
+from ditflow.utils.shipped import is_hub_name
+from ditflow.version import __version__
 
 FILENAME = "motion.safetensors"
-
-HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*(@[\w./-]+)?")
-"""`user/name`, or `user/name@revision`."""
 
 
 def embedding_file(
@@ -36,12 +33,6 @@ def embedding_file(
         return path
     repo_id, _, own_revision = str(named).partition("@")
     return _fetch(repo_id, revision or own_revision or None, token)
-
-
-def is_hub_name(named: Path | str) -> bool:
-    """Whether it can be a repository's name; a file's own name cannot, for mistyped paths must not
-    reach for the network."""
-    return bool(HUB_NAME.fullmatch(str(named))) and not str(named).endswith(".safetensors")
 
 
 def _fetch(repo_id: str, revision: str | None, token: str | None) -> Path:

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from ditflow.embedding_header import EmbeddingHeader, read_header
+from ditflow.embedding.header import EmbeddingHeader, read_header
 from ditflow.errors import DitflowError
-from ditflow.files import written
+from ditflow.utils.files import written
 
 
 def list_embeddings(folder: Path | str) -> dict[Path, EmbeddingHeader]:

@@ -5,17 +5,16 @@ import shlex
 
 from huggingface_hub import ModelCard, ModelCardData
 
-from ditflow.embedded import embedded_backbones
-from ditflow.embedding import MotionEmbedding
-from ditflow.embedding_header import EmbeddingHeader
+from ditflow.embedding.header import EmbeddingHeader
+from ditflow.embedding.stored import StoredMotion
 from ditflow.errors import shortened
-from ditflow.hub import is_hub_name
+from ditflow.utils.shipped import embedded_backbones, is_hub_name
 
 TAGS = ("ditflow", "motion-transfer", "video", "cogvideox")
 
 
 def model_card(
-    embedding: MotionEmbedding,
+    embedding: StoredMotion,
     repo_id: str | None = None,
     license: str | None = None,
     picture: str | None = None,
@@ -55,7 +54,7 @@ def model_card(
     return str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n{text}\n"))
 
 
-def _summary(embedding: MotionEmbedding) -> str:
+def _summary(embedding: StoredMotion) -> str:
     header = embedding.header
     if header.target == "latents":
         carried = (
@@ -104,18 +103,18 @@ pipe.scheduler = {_word(header.scheduler)}.from_config(
     return f"""\
 import torch
 from diffusers import {imported}
-from ditflow import MotionEmbedding
+from ditflow import StoredMotion
 
 pipe = CogVideoXPipeline.from_pretrained(
     {header.backbone!r}, dtype=torch.{_word(str(options.get("dtype", "float32")))}
 ).to("cuda")
 {"" if own_scheduler else exchanged}\
-embedding = MotionEmbedding.from_pretrained({name!r})
+embedding = StoredMotion.from_pretrained({name!r})
 with embedding.applied_to(pipe{whose}):
     video = pipe({prompt!r}, **embedding.call_arguments()).frames[0]"""
 
 
-def _table(embedding: MotionEmbedding) -> str:
+def _table(embedding: StoredMotion) -> str:
     header = embedding.header
     rows = {
         "backbone": f"{_as_code(header.backbone)}, configuration `{_word(header.fingerprint)}`",

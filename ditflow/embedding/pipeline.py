@@ -9,25 +9,25 @@ from typing import Any
 import torch
 from diffusers import CogVideoXDPMScheduler, CogVideoXPipeline
 
-from ditflow.backbones.attention import install
-from ditflow.backbones.base import Positions
-from ditflow.backbones.cogvideox import fingerprint
-from ditflow.backbones.positions import (
+from ditflow.backbones.cogvideox.adapter import fingerprint
+from ditflow.backbones.cogvideox.attention import install
+from ditflow.backbones.cogvideox.positions import (
     added_positions,
     positions_at,
     stock_coordinates,
     stock_positions,
 )
-from ditflow.compatibility import check_schedule
-from ditflow.embedding import MotionEmbedding
+from ditflow.embedding.compatibility import check_schedule
+from ditflow.embedding.stored import StoredMotion
 from ditflow.errors import DitflowError
+from ditflow.functional.parameterization import Positions
 
 log = logging.getLogger(__name__)
 
 
 @contextmanager
 def applied_to(
-    embedding: MotionEmbedding, pipeline: CogVideoXPipeline, prompt: str | None = None
+    embedding: StoredMotion, pipeline: CogVideoXPipeline, prompt: str | None = None
 ) -> Iterator[None]:
     """Context in which the pipeline's calls carry the embedding's motion.
 
@@ -72,7 +72,7 @@ def applied_to(
 
 
 def _latents(
-    embedding: MotionEmbedding, prompt: str | None
+    embedding: StoredMotion, prompt: str | None
 ) -> tuple[torch.Tensor, torch.Tensor | None] | None:
     """z_t and the sampler's memory to start from: of a fit with several prompts, that one's."""
     prompts = embedding.header.prompts
@@ -100,7 +100,7 @@ class _Applied:
 
     def __init__(
         self,
-        embedding: MotionEmbedding,
+        embedding: StoredMotion,
         pipeline: CogVideoXPipeline,
         step: Callable,
         latents: tuple[torch.Tensor, torch.Tensor | None] | None,

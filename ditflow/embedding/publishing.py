@@ -6,19 +6,20 @@ from pathlib import Path
 
 from PIL import Image
 
-from ditflow.embedding import MotionEmbedding
-from ditflow.embedding_header import EmbeddingHeader
+from ditflow.embedding.header import EmbeddingHeader
+from ditflow.embedding.hub import FILENAME
+from ditflow.embedding.model_card import model_card
+from ditflow.embedding.stored import StoredMotion
 from ditflow.errors import DitflowError
-from ditflow.files import make_output, whole, write_text
-from ditflow.hub import FILENAME, is_hub_name
-from ditflow.model_card import model_card
+from ditflow.utils.files import make_output, whole, write_text
+from ditflow.utils.shipped import is_hub_name
 
 PICTURES = {"GIF": ".gif", "JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp"}
 """Formats of pictures, and their suffixes."""
 
 
 def write_published(
-    embedding: MotionEmbedding,
+    embedding: StoredMotion,
     folder: Path | str,
     *,
     include_reference: bool = False,
@@ -62,7 +63,7 @@ def read_picture(path: Path) -> tuple[bytes, str]:
         ) from error
 
 
-def published(embedding: MotionEmbedding, include_reference: bool = False) -> MotionEmbedding:
+def published(embedding: StoredMotion, include_reference: bool = False) -> StoredMotion:
     """An embedding without what tells of its reference, and always without what tells of this
     machine.
 
@@ -80,7 +81,7 @@ def published(embedding: MotionEmbedding, include_reference: bool = False) -> Mo
     if not include_reference:
         tensors.pop("reference_latents", None)
         header = replace(header, reference="", reference_sha256="", mask="", mask_sha256="")
-    return MotionEmbedding(_without_machine(header), tensors)
+    return StoredMotion(_without_machine(header), tensors)
 
 
 def _without_machine(header: EmbeddingHeader) -> EmbeddingHeader:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from ditflow.backbones import CogVideoXBackbone
 from ditflow.errors import DitflowError
-from ditflow.video import fit_size
+from ditflow.video.sizing import fit_size
 
 
 class ImageToVideoBackbone(CogVideoXBackbone):

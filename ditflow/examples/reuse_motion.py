@@ -21,7 +21,7 @@ from diffusers.utils import export_to_video
 from jsonargparse import auto_cli
 
 from ditflow import DitflowError, MotionEmbedding
-from ditflow.embedded import source_of
+from ditflow.utils.shipped import source_of
 
 SCHEDULERS = {kind.__name__: kind for kind in (CogVideoXDDIMScheduler, CogVideoXDPMScheduler)}
 PROMPTS = ["a yellow circle on a navy background", "a pink cross on a teal background"]

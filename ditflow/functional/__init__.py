@@ -12,7 +12,7 @@ from ditflow.functional.features import (
 from ditflow.functional.flow_loss import flow_loss, moving_patches
 from ditflow.functional.motion_flow import motion_flow
 from ditflow.functional.nearest_neighbor import nearest_neighbor_flow
-from ditflow.functional.positions import rotary_table, sinusoidal_table
+from ditflow.functional.positional_tables import rotary_table, sinusoidal_table
 from ditflow.functional.token_mask import over_frames, token_mask
 from ditflow.functional.tracks import (
     Tracks,

@@ -1,43 +1,16 @@
 """What is optimised, as one tensor, and the positional tensors ρ it stands for."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
 
-from ditflow.backbones.base import Positions
-from ditflow.errors import DitflowError
+Positions = tuple[torch.Tensor, ...]
+"""A backbone's positional tensors ρ, one value a token: rotary (cos, sin) or, with separate
+copies for keys, (cos_q, sin_q, cos_k, sin_k), each [N, D]; sinusoidal (table,), [N, width]."""
 
 Target = Literal["latents", "positions"]
 Parameterization = Literal["values", "coordinates"]
-
-
-@dataclass(frozen=True)
-class LearningRates:
-    """First and last learning rate of each target; in between they fall linearly.
-
-    Attributes:
-        latents: z_t, in units of its own deviation.
-        values: ρ itself, cosines and sines or sinusoidal values.
-        coordinates: positions in tokens. Adam moves each coordinate by about the rate a step, so
-            that `rate · 5 steps · guided steps` bounds how far a token can go.
-    """
-
-    latents: tuple[float, float] = (0.002, 0.001)
-    values: tuple[float, float] = (0.002, 0.001)
-    coordinates: tuple[float, float] = (0.05, 0.025)
-
-    def __post_init__(self) -> None:
-        for name in ("latents", "values", "coordinates"):
-            for rate in getattr(self, name):
-                if not 0 < rate < float("inf"):
-                    raise DitflowError(
-                        f"learning_rates.{name}={rate} must be greater than 0, such as 0.002."
-                    )
-
-    def of(self, target: Target, parameterization: Parameterization) -> tuple[float, float]:
-        return self.latents if target == "latents" else getattr(self, parameterization)
 
 
 def initial_parameter(

@@ -2,7 +2,7 @@
 
 from ditflow.metrics.clip import Clip, load_clip
 from ditflow.metrics.cotracker import CoTracker3
-from ditflow.metrics.loading import TrackerName, load_tracker
+from ditflow.metrics.load_tracker import TrackerName, load_tracker
 from ditflow.metrics.lucas_kanade import LucasKanade
 from ditflow.metrics.motion_fidelity import MotionFidelity
 from ditflow.metrics.prompt_adherence import PromptAdherence

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import torch
 from transformers import CLIPModel, CLIPProcessor
 
-from ditflow.embedded import source_of
 from ditflow.errors import DitflowError, reason_of
+from ditflow.utils.shipped import source_of
 
 
 class PooledCLIP(CLIPModel):

@@ -7,14 +7,13 @@ from typing import Any
 
 from ditflow.benchmark.jobs import read_results
 from ditflow.benchmark.tables import ordered, sections
-from ditflow.files import write_text, written
-from ditflow.page.events import is_loss
-from ditflow.page.history import read_commands, read_manifest
-from ditflow.page.render import data_uri, link, render
-from ditflow.page.run import PAGE
-from ditflow.pictures import color_wheel
-from ditflow.scoring import HEADINGS
-from ditflow.video import as_image
+from ditflow.metrics.scorer import HEADINGS
+from ditflow.pages.event_files import is_loss
+from ditflow.pages.run import PAGE
+from ditflow.pages.templating import data_uri, link, render
+from ditflow.runs.history import read_commands, read_manifest
+from ditflow.utils.files import write_text, written
+from ditflow.video.pictures import as_image, color_wheel
 
 TABLE = "table.md"
 MOST_LOSSES = 10_000

@@ -1,25 +1,27 @@
 """The page of a fit or a predict."""
 
 import json
+import logging
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ditflow.claim import LOCK
-from ditflow.embedding_header import EmbeddingHeader, read_header
-from ditflow.errors import DitflowError, printable
-from ditflow.files import write_text, written
-from ditflow.header_checks import LOADER
-from ditflow.json_files import read_json
-from ditflow.page.curve import loss_curve
-from ditflow.page.events import read_events
-from ditflow.page.history import read_commands
-from ditflow.page.render import data_uri, link, render, sources
-from ditflow.trust import check_backbone_is_known
-from ditflow.yaml_files import read_mapping
+from ditflow.embedding.checks import LOADER
+from ditflow.embedding.header import EmbeddingHeader, read_header
+from ditflow.errors import DitflowError, printable, reason_of
+from ditflow.pages.curve import loss_curve
+from ditflow.pages.event_files import read_events
+from ditflow.pages.templating import data_uri, link, render, sources
+from ditflow.runs.claim import LOCK
+from ditflow.runs.history import read_commands
+from ditflow.settings.trust import check_backbone_is_known
+from ditflow.utils.files import write_text, written
+from ditflow.utils.untrusted import read_json, read_mapping
+
+log = logging.getLogger(__name__)
 
 PAGE = "index.html"
 CONFIG = "config.yaml"
@@ -195,3 +197,14 @@ def _files(folder: Path) -> list[tuple[str, str]]:
     paths = [path for path in sorted(folder.iterdir()) if path.is_file()]
     shown = [path for path in paths if path.name not in (PAGE, LOCK) and path.name[0] != "."]
     return [(printable(path.name), link(path, folder)) for path in shown]
+
+
+def write_page_if_possible(write: Callable[[Path], Path], folder: Path) -> None:
+    """Write a page at the end of a run, whose results matter more: what is wrong is one line."""
+    try:
+        write(folder)
+    except Exception as error:  # whatever it is, the run has done its work
+        log.warning(
+            "The page of %s could not be written (%s: %s); mend that, then: ditflow page %s",
+            *(folder, type(error).__name__, reason_of(error), folder),
+        )

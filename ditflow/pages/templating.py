@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from ditflow import __version__
+from ditflow.version import __version__
 
 INSIDE = 12 * 2**20
 """Bytes of video that a page takes into itself; with base64 it grows by a third more."""
@@ -25,7 +25,7 @@ def render(template: str, **values: Any) -> str:
         values: what it names.
     """
     environment = Environment(
-        loader=PackageLoader("ditflow.page"),
+        loader=PackageLoader("ditflow.pages"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

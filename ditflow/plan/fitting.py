@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 
-from ditflow.cache import cached_json
 from ditflow.errors import DitflowError
 from ditflow.plan.phases import Phase, Work, phases
 from ditflow.plan.shapes import Configs
+from ditflow.utils.cache import cached_json
 
 COMPONENTS = ("text encoder", "VAE", "transformer")
 FOLLOWED = {

@@ -7,12 +7,16 @@ from typing import Literal
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from ditflow.backbones.base import BlockFeatures, BlockOutputs
-from ditflow.backbones.cogvideox import CogVideoXBackbone
+from ditflow.backbones.base import Backbone, BlockFeatures, BlockOutputs
+from ditflow.functional.parameterization import (
+    Parameterization,
+    Target,
+    initial_parameter,
+    positions_of,
+)
 from ditflow.objectives import Objective
 from ditflow.plan.live_memory import LiveMemory
 from ditflow.plan.shapes import Configs, fake, faked_backbone
-from ditflow.targets import Parameterization, Target, initial_parameter, positions_of
 
 Component = Literal["text encoder", "VAE", "transformer"]
 
@@ -96,22 +100,20 @@ def _encode_prompt(configs: Configs, work: Work) -> int:
         return _peak(lambda: text_encoder(torch.zeros(1, length, dtype=torch.long)))
 
 
-def _encode(backbone: CogVideoXBackbone, work: Work) -> int:
+def _encode(backbone: Backbone, work: Work) -> int:
     batch = backbone.pipeline.vae.num_sample_frames_batch_size
     frames, rest, height, width = _part_of_video(backbone, work, batch)
     return rest + _peak(lambda: backbone.encode_video(torch.empty(frames, 3, height, width)))
 
 
-def _decode(backbone: CogVideoXBackbone, work: Work) -> int:
+def _decode(backbone: Backbone, work: Work) -> int:
     batch = backbone.pipeline.vae.num_latent_frames_batch_size * backbone.temporal_ratio
     frames, rest, height, width = _part_of_video(backbone, work, batch)
     shape = backbone.latent_shape(frames, height, width)
     return rest + _peak(lambda: backbone.decode_video(torch.empty(shape), frames))
 
 
-def _part_of_video(
-    backbone: CogVideoXBackbone, work: Work, batch: int
-) -> tuple[int, int, int, int]:
+def _part_of_video(backbone: Backbone, work: Work, batch: int) -> tuple[int, int, int, int]:
     """The VAE works on a batch of frames and a tile at a time: what is enough to follow.
 
     Returns:
@@ -127,7 +129,7 @@ def _part_of_video(
     return frames, rest * 3 * work.dtype.itemsize, height, width
 
 
-def _read_reference(backbone: CogVideoXBackbone, work: Work) -> int:
+def _read_reference(backbone: Backbone, work: Work) -> int:
     """The pass at t = 0, without gradients, and the reference motion from it."""
     latents, prompt = _latents(backbone, work), _prompt(backbone, work)
     positions = backbone.positions(latents.shape)
@@ -139,14 +141,14 @@ def _read_reference(backbone: CogVideoXBackbone, work: Work) -> int:
     return max(passing, kept + _peak(lambda: work.objective.reference(outputs.detach())))
 
 
-def _denoise(backbone: CogVideoXBackbone, work: Work) -> int:
+def _denoise(backbone: Backbone, work: Work) -> int:
     latents, prompt = _latents(backbone, work), _prompt(backbone, work)
     negative = prompt if work.guidance else None
     positions = backbone.positions(latents.shape)
     return _peak(lambda: backbone.denoise(latents, 500, prompt, negative, positions, 6.0))
 
 
-def _optimise(backbone: CogVideoXBackbone, work: Work) -> int:
+def _optimise(backbone: Backbone, work: Work) -> int:
     """One Adam step: both ends of a straight line through two depths."""
     depths = DEPTHS if work.block > DEPTHS[0] else (work.block, work.block)
     (low_peak, low_held, outputs), (high_peak, high_held, _) = (
@@ -159,7 +161,7 @@ def _optimise(backbone: CogVideoXBackbone, work: Work) -> int:
 
 
 def _optimise_at(
-    backbone: CogVideoXBackbone, work: Work, block: int
+    backbone: Backbone, work: Work, block: int
 ) -> tuple[int, int, BlockOutputs | BlockFeatures]:
     """One Adam step guided at a block, the loss apart.
 
@@ -206,11 +208,11 @@ def _parts(outputs) -> list[torch.Tensor]:
     return [outputs.features]
 
 
-def _latents(backbone: CogVideoXBackbone, work: Work) -> torch.Tensor:
+def _latents(backbone: Backbone, work: Work) -> torch.Tensor:
     return torch.empty(backbone.latent_shape(work.num_frames, work.height, work.width))
 
 
-def _prompt(backbone: CogVideoXBackbone, work: Work) -> torch.Tensor:
+def _prompt(backbone: Backbone, work: Work) -> torch.Tensor:
     config = backbone.transformer.config
     return torch.empty(1, config.max_text_seq_length, config.text_embed_dim, dtype=work.dtype)
 

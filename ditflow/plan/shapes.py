@@ -15,10 +15,10 @@ from diffusers import (
 from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import T5Config, T5EncoderModel
 
-from ditflow.backbones.cogvideox import CogVideoXBackbone
-from ditflow.embedded import source_of
+from ditflow.backbones.cogvideox.adapter import CogVideoXBackbone
 from ditflow.errors import DitflowError, reason_of
 from ditflow.plan.published import PUBLISHED, TEXT_ENCODER
+from ditflow.utils.shipped import source_of
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,1 @@
-"""What a fit would be guided by, without fitting: motion flows, how sure they are, and warnings."""
-
-from ditflow.preview.command import preview
-
-__all__ = ["preview"]
+"""What a fit would be guided by, before it is paid for."""

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import torch
 
-from ditflow.pictures import flow_colors
+from ditflow.video.pictures import flow_colors
 
 ARROWS_APART = 24
 """Pixels between arrows at least: of a fine grid not every patch has one."""

@@ -4,7 +4,7 @@ import torch
 
 from ditflow.metrics import LucasKanade
 from ditflow.preview.motion import ReferenceMotion
-from ditflow.scene_cuts import describe_cuts
+from ditflow.video.scene_cuts import describe_cuts
 
 STILL = 0.1
 """Displacements shorter than this, in tokens, are what a tracker finds in compression's noise."""

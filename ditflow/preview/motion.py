@@ -5,15 +5,13 @@ from dataclasses import dataclass
 
 import torch
 
-from ditflow.backbones.cogvideox import CogVideoXBackbone
-from ditflow.encoding import encode
+from ditflow.backbones.base import Backbone
 from ditflow.functional.flow_loss import moving_patches
 from ditflow.functional.motion_flow import Grid
 from ditflow.functional.nearest_neighbor import nearest_neighbor_flow
 from ditflow.functional.token_mask import over_frames
-from ditflow.masks import mask_on_tokens
 from ditflow.objectives import AttentionMotionFlow
-from ditflow.reference import ReferenceVideo
+from ditflow.reference import ReferenceVideo, encode, mask_on_tokens
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,7 @@ class ReferenceMotion:
 
 @torch.no_grad()
 def read_motion(
-    backbone: CogVideoXBackbone,
+    backbone: Backbone,
     objective: AttentionMotionFlow,
     reference: ReferenceVideo,
     blocks: Sequence[int],

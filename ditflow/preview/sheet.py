@@ -7,10 +7,9 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from ditflow.pictures import color_wheel
 from ditflow.preview.drawing import draw_confidence, draw_flow, draw_frame, heat
 from ditflow.preview.motion import Motion, ReferenceMotion
-from ditflow.video import as_image
+from ditflow.video.pictures import as_image, color_wheel
 
 LONGER_SIDE = 256
 """Of one picture in the sheet, in pixels; frames of 64 and of 720 are both scaled to it."""

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from ditflow.errors import DitflowError, shortened
-from ditflow.json_files import read_json
 from ditflow.rating.study import LEVELS, STATEMENTS, Study
+from ditflow.utils.untrusted import read_json
 
 
 @dataclass(frozen=True)

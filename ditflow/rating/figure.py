@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ditflow.benchmark.bootstrap import Interval, interval
-from ditflow.files import write_text
-from ditflow.page.render import render
+from ditflow.pages.templating import render
 from ditflow.rating.answers import Answers
 from ditflow.rating.study import LEVELS, STATEMENTS, Study
+from ditflow.utils.files import write_text
 
 COLORS = ("#b2541f", "#e8ae7d", "#dcdcdc", "#8fb8dd", "#2a659f")
 """Of the levels: apart for colour-blind eyes and in grey, disagreement and agreement alike."""

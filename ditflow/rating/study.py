@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from ditflow.errors import DitflowError
-from ditflow.files import whole, write_text
-from ditflow.hashing import hash_of
-from ditflow.json_files import read_json
-from ditflow.page.benchmark import reference_in, video_in
-from ditflow.page.render import render
+from ditflow.pages.benchmark import reference_in, video_in
+from ditflow.pages.templating import render
+from ditflow.utils.files import whole, write_text
+from ditflow.utils.hashing import hash_of
+from ditflow.utils.untrusted import read_json
 
 STATEMENTS = {
     "motion": "What moves in the generated video moves as in the reference.",

@@ -5,7 +5,7 @@ from typing import Any
 
 from lightning.fabric.plugins import TorchCheckpointIO
 
-from ditflow.files import whole
+from ditflow.utils.files import whole
 
 
 class WholeCheckpoints(TorchCheckpointIO):

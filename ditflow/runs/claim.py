@@ -7,7 +7,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ditflow.errors import DitflowError
-from ditflow.files import make_output
+from ditflow.utils.files import make_output
 
 LOCK = ".ditflow.lock"
 

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from ditflow.files import write_text
+from ditflow.utils.files import write_text
 
 COMMANDS = "commands.txt"
 MANIFEST = "manifest.yaml"

@@ -2,17 +2,16 @@
 
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ditflow.data import MotionDataModule, SampleItem
 from ditflow.errors import DitflowError
-from ditflow.files import write_text
-from ditflow.guided_sampling import GuidedSampling, Injection, injection_arguments
-from ditflow.hashing import hash_of, hash_of_tensors
-from ditflow.json_files import read_json
+from ditflow.utils.files import write_text
+from ditflow.utils.untrusted import read_json
+
+Item = tuple[str, int]
+"""A video's prompt and seed."""
 
 
 class Predictions:
@@ -21,31 +20,15 @@ class Predictions:
 
     Args:
         folder: of the output.
-        module: that samples.
-        data: with the embedding loaded.
-        injection: of keys and values, if it is on.
+        items: prompt and seed of each video.
+        made_with: all that the videos depend on beside these, primitives only.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        module: GuidedSampling,
-        data: MotionDataModule,
-        injection: Injection | None,
-    ):
-        self.items = data.items()
-        self._paths = paths_of(folder, self.items)
-        motion = data.motion
-        contents = [asdict(motion.header), hash_of_tensors(*motion.tensors.values())]
-        self._made_with = {
-            "embedding": hash_of(contents),
-            "backbone": module.backbone.fingerprint(),
-            "sampling": asdict(module.sampler_options),
-            "kv_injection": injection_arguments(injection),
-            "fps": data.fps,
-        }
+    def __init__(self, folder: Path, items: Sequence[Item], made_with: Mapping[str, Any]):
+        self.items, self._made_with = items, made_with
+        self._paths = paths_of(folder, items)
 
-    def path(self, item: SampleItem) -> Path:
+    def path(self, item: Item) -> Path:
         """Of a video."""
         return self._paths[item]
 
@@ -53,17 +36,17 @@ class Predictions:
         """Of all videos."""
         return list(self._paths.values())
 
-    def begin(self, item: SampleItem) -> None:
+    def begin(self, item: Item) -> None:
         """Forget a video before it is replaced: an old record beside a new video would say of it
         what is not so, if the process were killed between the two."""
         self._record_path(item).unlink(missing_ok=True)
 
-    def file(self, item: SampleItem) -> None:
+    def file(self, item: Item) -> None:
         """Note that a video has been written."""
         text = json.dumps(self._record(item), indent=1, ensure_ascii=False)
         write_text(self._record_path(item), text)
 
-    def finished(self) -> set[SampleItem]:
+    def finished(self) -> set[Item]:
         """The items whose videos are there.
 
         Raises:
@@ -71,7 +54,7 @@ class Predictions:
         """
         return {item for item in self.items if self._is_finished(item)}
 
-    def _is_finished(self, item: SampleItem) -> bool:
+    def _is_finished(self, item: Item) -> bool:
         path = self.path(item)
         try:
             record = read_json(self._record_path(item))
@@ -89,23 +72,25 @@ class Predictions:
             "or give another folder."
         )
 
-    def _record_path(self, item: SampleItem) -> Path:
+    def _record_path(self, item: Item) -> Path:
         return self.path(item).with_suffix(".json")
 
-    def _record(self, item: SampleItem) -> dict[str, Any]:
-        return {"prompt": item.prompt, "seed": item.seed, **self._made_with}
+    def _record(self, item: Item) -> dict[str, Any]:
+        prompt, seed = item
+        return {"prompt": prompt, "seed": seed, **self._made_with}
 
 
-def paths_of(folder: Path, items: Sequence[SampleItem]) -> dict[SampleItem, Path]:
+def paths_of(folder: Path, items: Sequence[Item]) -> dict[Item, Path]:
     """A video's path for each item; prompts that shorten to the same words are numbered."""
-    paths: dict[SampleItem, Path] = {}
+    paths: dict[Item, Path] = {}
     for item in items:
-        name = f"{slug(item.prompt)}-seed{item.seed}"
+        prompt, seed = item
+        name = f"{slug(prompt)}-seed{seed}"
         taken = {path.stem for path in paths.values()}
         number = 1
         while name in taken and item not in paths:
             number += 1
-            name = f"{slug(item.prompt)}-{number}-seed{item.seed}"
+            name = f"{slug(prompt)}-{number}-seed{seed}"
         paths.setdefault(item, folder / f"{name}.mp4")
     return paths
 

@@ -4,20 +4,13 @@ import logging
 import pickle
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from ditflow.errors import DitflowError
-from ditflow.guided_sampling import injection_arguments
-from ditflow.hashing import hash_of_tensors
 
 log = logging.getLogger(__name__)
-
-if TYPE_CHECKING:
-    from ditflow.data import MotionDataModule
-    from ditflow.guided_sampling import Injection
-    from ditflow.module import MotionTransfer
 
 
 def checkpoint_path(given: str | Path) -> Path | None:
@@ -57,41 +50,6 @@ def read_run(path: Path) -> Mapping[str, Any]:
         raise DitflowError(
             f"resume={path} is not a whole checkpoint of a fit; leave --resume out to begin anew."
         ) from error
-
-
-def run_of(
-    module: "MotionTransfer", data: "MotionDataModule", injection: "Injection | None"
-) -> dict[str, Any]:
-    """What must be the same for a run to go on from another's checkpoint, primitives only."""
-    options = module.sampler_options
-    objective = {
-        name: value
-        for name, value in sorted(vars(module.objective).items())
-        if isinstance(value, bool | int | float | str | None)
-    }
-    return {
-        "backbone": module.backbone.fingerprint(),
-        "prompts": list(data.prompts),
-        "reference frames": hash_of_tensors(data.frames),
-        "mask": None if data.read.mask is None else hash_of_tensors(data.read.mask),
-        "target": module.target,
-        "parameterization": module.parameterization,
-        "separate_query_key": module.separate_query_key,
-        "block": module.block,
-        "objective": {"name": type(module.objective).__name__, **objective},
-        "kv_injection": injection_arguments(injection),
-        "guided_steps": module.guided_steps,
-        "optimization_steps": module.optimization_steps,
-        "gradient_reuse": module.gradient_reuse,
-        "rates": list(module.rates),
-        "timesteps": list(module.timesteps()),
-        "guidance_scale": options.guidance_scale,
-        "dynamic_guidance": options.dynamic_guidance,
-        "negative_prompt": options.negative_prompt,
-        "unguided_stride": options.unguided_stride,
-        "unguided_cache": options.unguided_cache,
-        "seed": module.seed,
-    }
 
 
 def check_same_run(saved: Mapping[str, Any], own: Mapping[str, Any]) -> None:

@@ -6,13 +6,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ditflow.embedding_header import read_header
+from ditflow.embedding.checks import LOADER
+from ditflow.embedding.header import read_header
+from ditflow.embedding.hub import embedding_file
 from ditflow.errors import DitflowError, shortened
-from ditflow.header_checks import LOADER
-from ditflow.hub import embedding_file
-from ditflow.shipped import MANIFESTS, PRESETS, shipped_files
-from ditflow.trust import check_backbone_is_known
-from ditflow.yaml_files import read_mapping
+from ditflow.settings.trust import check_backbone_is_known
+from ditflow.utils.shipped import MANIFESTS, PRESETS, shipped_files
+from ditflow.utils.untrusted import read_mapping
 
 SHORT = {
     "--video": "--data.video",

@@ -8,14 +8,14 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
-from ditflow.backbones.cogvideox import CogVideoXBackbone
+from ditflow.backbones.base import Backbone
 from ditflow.callbacks import KVInjection
 from ditflow.data import MotionDataModule
+from ditflow.embedding.checks import LOADER
 from ditflow.errors import DitflowError, reason_of, shortened
-from ditflow.header_checks import LOADER
 from ditflow.module import MotionTransfer
-from ditflow.options import preset_path
-from ditflow.yaml_files import read_mapping
+from ditflow.settings.options import preset_path
+from ditflow.utils.untrusted import read_mapping
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class Settings:
         """What messages call the backbone before it is loaded."""
         return str(self.backbone.get("name", self.loader))
 
-    def load_backbone(self, **changes: Any) -> CogVideoXBackbone:
+    def load_backbone(self, **changes: Any) -> Backbone:
         """The backbone with these settings but for `changes`.
 
         Raises:
@@ -70,7 +70,7 @@ class Settings:
             raise DitflowError(f"{unknown[0]} is no option of {self.loader}; leave it out.")
         return _found(self.loader)(**self.backbone | changes)
 
-    def module(self, backbone: CogVideoXBackbone, **changes: Any) -> MotionTransfer:
+    def module(self, backbone: Backbone, **changes: Any) -> MotionTransfer:
         """A module with these settings but for `changes`."""
         return MotionTransfer(backbone, **self.model | changes)
 

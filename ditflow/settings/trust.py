@@ -2,10 +2,9 @@
 
 import yaml
 
-from ditflow.embedded import embedded_backbones
-from ditflow.embedding_header import EmbeddingHeader
+from ditflow.embedding.header import EmbeddingHeader
 from ditflow.errors import DitflowError, shortened
-from ditflow.shipped import PRESETS, shipped_files
+from ditflow.utils.shipped import PRESETS, embedded_backbones, shipped_files
 
 
 def check_backbone_is_known(header: EmbeddingHeader) -> None:

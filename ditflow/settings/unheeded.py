@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ditflow.errors import DitflowError
-from ditflow.options import SHORT
+from ditflow.settings.options import SHORT
 
 OF_THE_FIT = "is part of what was fitted; leave it out, or fit again with it"
 

@@ -6,11 +6,11 @@ import torch
 
 from ditflow.benchmark.references import Reference, References
 from ditflow.errors import DitflowError
-from ditflow.sprites.evaluate import HELD_OUT
 from ditflow.sprites.measure import attributes, motion_agreement, motion_share
+from ditflow.sprites.recipe.evaluate import HELD_OUT
 from ditflow.sprites.render import render
 from ditflow.sprites.world import BACKGROUNDS, COLORS, FPS, SHAPES, Clip, caption, sample_clip
-from ditflow.video import write_video
+from ditflow.video.writing import write_video
 
 
 class SpritesReferences(References):

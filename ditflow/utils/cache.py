@@ -16,10 +16,10 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from ditflow import __version__
 from ditflow.errors import DitflowError
-from ditflow.files import whole, write_text
-from ditflow.hashing import hash_of
+from ditflow.utils.files import whole, write_text
+from ditflow.utils.hashing import hash_of
+from ditflow.version import __version__
 
 VERSIONS = __version__, torch.__version__, diffusers.__version__
 

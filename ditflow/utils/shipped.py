@@ -1,17 +1,43 @@
-"""Where the shipped presets and configurations are."""
+"""What is shipped: presets, manifests and the embedded models; and names of what is not."""
 
+import re
 from pathlib import Path
+
+PACKAGE = Path(__file__).parents[1]
 
 PRESETS, MANIFESTS = "presets", "configs/benchmark"
 """Folders of them."""
 
+EMBEDDED = PACKAGE / "sprites" / "weights"
+"""Folder of the embedded models."""
+
+HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*(@[\w./-]+)?")
+"""`user/name`, or `user/name@revision`."""
+
 
 def shipped(folder: str) -> Path:
     """A folder of shipped files: inside an installed package, beside it in a checkout."""
-    inside = Path(__file__).parent / folder
-    return inside if inside.is_dir() else Path(__file__).parents[1] / folder
+    inside = PACKAGE / folder
+    return inside if inside.is_dir() else PACKAGE.parent / folder
 
 
 def shipped_files(folder: str) -> dict[str, Path]:
-    """The YAML files of such a folder by bare name, in order."""
-    return {path.stem: path for path in sorted(shipped(folder).glob("*.yaml"))}
+    """The YAML files of such a folder and the folders in it, by bare name, in order."""
+    return {path.stem: path for path in sorted(shipped(folder).rglob("*.yaml"))}
+
+
+def source_of(name: str) -> str:
+    """The folder of an embedded model by its name; any other name or path as it is."""
+    path = EMBEDDED / name
+    return str(path) if path.is_dir() else name
+
+
+def embedded_backbones() -> list[str]:
+    """Names of the embedded pipelines; a CLIP is none."""
+    return sorted(path.parent.name for path in EMBEDDED.glob("*/model_index.json"))
+
+
+def is_hub_name(named: Path | str) -> bool:
+    """Whether it can be a repository's name; a file's own name cannot, for mistyped paths must not
+    reach for the network."""
+    return bool(HUB_NAME.fullmatch(str(named))) and not str(named).endswith(".safetensors")

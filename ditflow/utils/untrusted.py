@@ -1,20 +1,22 @@
-"""YAML that a user names: a mapping of reasonable size, or refused in one line.
+"""YAML and JSON that may be a stranger's: plain values of reasonable size, or refused in one line.
 
 PyYAML builds nested values by recursion, which its C parser does not survive, and a few aliases
 can stand for billions of values: both are counted from the parser's events, before any value is.
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from ditflow.errors import DitflowError
+from ditflow.errors import DitflowError, reason_of
 
 UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """What PyYAML raises beside its own errors, such as for the date 2020-99-99, or `!!int ""`."""
 
-MOST_BYTES = 2**20
+MOST_YAML_BYTES = 2**20
+MOST_JSON_BYTES = 2**23
 MOST_VALUES = 50_000
 DEEPEST = 50
 
@@ -50,8 +52,8 @@ def read_mapping(name: Path | str) -> dict[str, Any]:
 def _text(path: Path) -> str:
     try:
         with path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
-        if len(content) > MOST_BYTES:
+            content = file.read(MOST_YAML_BYTES + 1)
+        if len(content) > MOST_YAML_BYTES:
             raise DitflowError(f"config={path} is larger than 1 MiB; give a YAML file of settings.")
         return content.decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -84,3 +86,48 @@ def _problem(text: str) -> str | None:
         if count > MOST_VALUES:
             return f"holds more than {MOST_VALUES} values, aliases written out"
     return None
+
+
+def read_json(path: Path) -> Any:
+    """The values of a JSON file.
+
+    Raises:
+        DitflowError: it is not there, larger than 8 MiB, or none that `parse_json` takes.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(MOST_JSON_BYTES + 1)
+        if len(content) > MOST_JSON_BYTES:
+            raise ValueError("larger than 8 MiB")
+        return parse_json(content.decode("utf-8"))
+    except (OSError, ValueError) as error:
+        raise DitflowError(
+            f"{path} cannot be read as JSON ({reason_of(error)}); give a file that ditflow wrote."
+        ) from error
+
+
+def parse_json(text: str) -> Any:
+    """The values of a JSON text, every text in which can be written as UTF-8.
+
+    Raises:
+        ValueError: it is no JSON, is nested deeper than 50, or has half of a surrogate pair.
+    """
+    try:
+        content = json.loads(text)
+    except RecursionError as error:
+        raise ValueError(f"nested deeper than {DEEPEST}") from error
+    level = [content]
+    for _ in range(DEEPEST):
+        for value in level:
+            if isinstance(value, str):
+                value.encode("utf-8")
+        level = [inner for value in level for inner in _inside(value)]
+        if not level:
+            return content
+    raise ValueError(f"nested deeper than {DEEPEST}")
+
+
+def _inside(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return [*value, *value.values()]
+    return value if isinstance(value, list) else []

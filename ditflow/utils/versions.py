@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
-from ditflow import __version__
+from ditflow.version import __version__
 
 PACKAGES = ("torch", "diffusers", "transformers", "lightning", "huggingface_hub", "safetensors")
 

@@ -5,11 +5,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ditflow.backbones.base import Backbone
 from ditflow.errors import DitflowError
-from ditflow.functional.token_mask import token_mask
-from ditflow.reading import IMAGE_SUFFIXES, FrameRange, frame_count, open_footage, read_picture
-from ditflow.video import resize_and_crop
+from ditflow.video.reading import (
+    IMAGE_SUFFIXES,
+    FrameRange,
+    frame_count,
+    open_footage,
+    read_picture,
+)
+from ditflow.video.sizing import resize_and_crop
 
 OBJECT = 64
 """A pixel with a channel brighter than this, of 255, is the object's: white, but also the colours
@@ -67,17 +71,6 @@ def read_mask(
             "be white and the rest black, and inside the centre crop and the frames taken."
         )
     return mask.expand(length, -1, -1)
-
-
-def mask_on_tokens(
-    backbone: Backbone, mask: torch.Tensor | None, latents: torch.Tensor
-) -> torch.Tensor | None:
-    """A reference's mask [T, height, width] on the tokens [F, S] of its latents [1, F', C, h, w],
-    on their device; None stays None."""
-    if mask is None:
-        return None
-    grid = backbone.token_grid(tuple(latents.shape))
-    return token_mask(mask.to(latents.device), grid, latents.shape[1], backbone.temporal_ratio)
 
 
 def _read_image(path: Path) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Motion flows as pictures: hue is direction, strength is distance."""
+"""Pictures: videos in rows, and motion flows as colours: hue is direction, strength distance."""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from PIL import Image, ImageDraw
 
 from ditflow.functional.motion_flow import Grid
-from ditflow.video import contact_sheet
+from ditflow.video.sizing import as_pixels
 
 
 def flow_picture(flow: torch.Tensor, grid: Grid, pixels: int = 420) -> torch.Tensor:
@@ -70,3 +70,48 @@ def labelled_sheet(
     for row, name in enumerate(names):
         draw.text((8, (row + 0.5) * sheet.height / len(videos) - 6), name, fill="black")
     return picture
+
+
+def side_by_side(videos: Sequence[torch.Tensor], gap: int = 4) -> torch.Tensor:
+    """Videos [T, 3, height, width] in a row, cut to the shortest, scaled to the first's height."""
+    length = min(len(video) for video in videos)
+    height = videos[0].shape[-2]
+    columns: list[torch.Tensor] = []
+    for video in videos:
+        video = video[:length]
+        if video.shape[-2] != height:
+            width = round(video.shape[-1] * height / video.shape[-2])
+            video = F.interpolate(video, size=(height, width), mode="bilinear", antialias=True)
+        if columns:
+            columns.append(torch.ones(length, 3, height, gap))
+        columns.append(video)
+    return torch.cat(columns, dim=-1)
+
+
+def grid(videos: Sequence[torch.Tensor], columns: int = 5, gap: int = 4) -> torch.Tensor:
+    """Videos [T, 3, height, width] in rows of so many, cut to the shortest."""
+    length = min(len(video) for video in videos)
+    rows = [
+        side_by_side([video[:length] for video in videos[first : first + columns]], gap)
+        for first in range(0, len(videos), columns)
+    ]
+    width = max(row.shape[-1] for row in rows)
+    rows = [F.pad(row, (0, width - row.shape[-1], 0, gap), value=1.0) for row in rows]
+    return torch.cat(rows, dim=-2)[..., :-gap, :]
+
+
+def contact_sheet(videos: Sequence[torch.Tensor], columns: int = 7) -> Image.Image:
+    """One row a video, `columns` of its frames evenly spaced, at the first video's size."""
+    height, width = videos[0].shape[-2:]
+    rows = []
+    for video in videos:
+        if video.shape[-2:] != (height, width):
+            video = F.interpolate(video, size=(height, width), mode="bilinear", antialias=True)
+        picked = video[torch.linspace(0, len(video) - 1, columns).round().long()]
+        rows.append(F.pad(picked, (1, 1, 1, 1), value=1.0).permute(1, 2, 0, 3).flatten(2))
+    return as_image(torch.cat(rows, dim=1))
+
+
+def as_image(picture: torch.Tensor) -> Image.Image:
+    """A picture [3, height, width] in [0, 1]."""
+    return Image.fromarray(as_pixels(picture[None])[0])

@@ -3,7 +3,7 @@
 What decodes videos makes room for what a file claims to hold before it looks at any of it, and
 where there is not so much memory it ends its process, which no exception handler sees.
 
-python -m ditflow.probing VIDEO
+python -m ditflow.video.probing VIDEO
 """
 
 import os
@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from ditflow.decoding import decoded, evenly_timed, open_video
+from ditflow.video.decoding import decoded, evenly_timed, open_video
 
 DAMAGED = 3
 """Exit status: of frames that cannot be decoded."""
@@ -49,7 +49,7 @@ def probe(path: Path) -> Probed | None:
     modules = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)
     threads = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "ditflow.probing", str(path)],
+        [sys.executable, "-P", "-m", "ditflow.video.probing", str(path)],
         env={**os.environ, **threads, "PYTHONPATH": modules, "MALLOC_ARENA_MAX": "2"},
         stdin=subprocess.DEVNULL,
         capture_output=True,

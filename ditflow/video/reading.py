@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from ditflow.decoding import decoded, evenly_timed, open_video
 from ditflow.errors import DitflowError
-from ditflow.probing import Probed, probe
+from ditflow.video.decoding import decoded, evenly_timed, open_video
+from ditflow.video.probing import Probed, probe
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from mkdocs.structure.files import File, Files
 
-from ditflow.completion import parsers
+from ditflow.commands.completion import parsers
 
 HEADING = """\
 # Options

@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from ditflow import MotionEmbedding
-from ditflow.reading import read_video
-from tests.test_offline import GUARD
+from ditflow.video.reading import read_video
+from tests.journeys.test_offline import GUARD
 
 webdriver = pytest.importorskip("selenium.webdriver")
 pytest.importorskip("gradio")

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from ditflow.app.commands import Choices, fit_args, preview_args
-from ditflow.app.examples import Example
+from ditflow.app.command_lines import Choices, fit_args, preview_args
 from ditflow.app.job import Job
-from ditflow.app.jobs import Jobs
-from ditflow.settings import read_settings
+from ditflow.app.queue import Jobs
+from ditflow.app.shipped_examples import Example
+from ditflow.settings.stacked import read_settings
 from tests.app.test_parts import PRESET
 
 pytest.importorskip("gradio")
 from ditflow.app.handlers import Handlers
-from ditflow.app.page import build
+from ditflow.app.interface import build
 
 
 @pytest.fixture

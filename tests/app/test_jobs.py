@@ -6,18 +6,11 @@ import time
 import pytest
 
 from ditflow import DitflowError
-from ditflow.app.commands import (
-    fit_args,
-)
+from ditflow.app.command_lines import fit_args
 from ditflow.app.job import WARNING, Job
-from ditflow.app.jobs import Jobs
-from ditflow.app.run_command import Marking
-from ditflow.app.view import (
-    outcome,
-    result_html,
-    run_choices,
-    status_html,
-)
+from ditflow.app.queue import Jobs
+from ditflow.app.view import outcome, result_html, run_choices, status_html
+from ditflow.commands.run_command import Marking
 from tests.app.test_parts import PRESET
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ditflow.app.jobs import Jobs
-from tests.test_embedding_header import HEADER, write
+from ditflow.app.queue import Jobs
+from tests.embedding.test_header import HEADER, write
 
 pytest.importorskip("gradio")
 from ditflow.app.look import look

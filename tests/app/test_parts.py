@@ -14,8 +14,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from ditflow import DitflowError
-from ditflow.app.command import is_loopback, read_users
-from ditflow.app.commands import (
+from ditflow.app.command_lines import (
     Choices,
     choices_in,
     fit_args,
@@ -23,19 +22,17 @@ from ditflow.app.commands import (
     predict_args,
     preview_args,
 )
-from ditflow.app.examples import examples
 from ditflow.app.progress import Progress, progress_of, said
+from ditflow.app.shipped_examples import examples
 from ditflow.app.uploads import keep_embedding, keep_mask, keep_video, kept_references
-from ditflow.app.view import (
-    about_embedding,
-    message_html,
-)
+from ditflow.app.view import about_embedding, message_html
 from ditflow.app.words import EXAMPLE, known_words
 from ditflow.cli import main
-from ditflow.options import expand, over_default
-from ditflow.settings import read_settings
+from ditflow.commands.app import is_loopback, read_users
+from ditflow.settings.options import expand, over_default
+from ditflow.settings.stacked import read_settings
 from ditflow.sprites.world import captions
-from tests.test_embedding_header import HEADER, TENSORS, write
+from tests.embedding.test_header import HEADER, TENSORS, write
 
 PRESET = Choices("latents", 0, True, 5, 0, 1, None, 6, False)
 OUT, VIDEO = Path("out"), Path("references/clip.mp4")
@@ -265,7 +262,7 @@ def test_what_is_wrong_is_said_before_it_starts(args, expected, tmp_path, monkey
 
 
 def test_without_gradio_it_says_how_to_have_it(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("ditflow.app.command.find_spec", lambda name: None)
+    monkeypatch.setattr("ditflow.commands.app.find_spec", lambda name: None)
     assert main(["app", "--output", str(tmp_path)]) == 2
     assert 'pip install "ditflow[app]"' in capsys.readouterr().err
 
@@ -274,4 +271,4 @@ def test_the_parser_needs_no_gradio(monkeypatch):
     for name in [name for name in sys.modules if name.startswith("ditflow.app")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "gradio", None)  # importing it fails
-    assert resolve_name("ditflow.app.command:app_parser")().prog == "ditflow app"
+    assert resolve_name("ditflow.commands.app:app_parser")().prog == "ditflow app"

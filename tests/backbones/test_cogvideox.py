@@ -7,8 +7,8 @@ from diffusers.models.attention_processor import CogVideoXAttnProcessor2_0
 
 from ditflow import DitflowError
 from ditflow.backbones import CogVideoXBackbone
-from ditflow.backbones.attention import AttentionControl, controlled
 from ditflow.backbones.base import KeyValues
+from ditflow.backbones.cogvideox.attention import AttentionControl, controlled
 from ditflow.sampling import Sampler, SamplerOptions
 from tests.conftest import tiny_pipeline
 
@@ -104,7 +104,7 @@ def test_every_variant_equals_the_stock_pipeline(kind, num_frames):
 
 
 def weights(name):
-    from ditflow.embedded import EMBEDDED
+    from ditflow.utils.shipped import EMBEDDED
 
     return EMBEDDED / name
 

@@ -9,8 +9,9 @@ import pytest
 CHILD = """
 import json, resource, torch
 from diffusers import CogVideoXTransformer3DModel
-from ditflow.backbones.attention import install, controlled, AttentionControl, BlockReached
-from ditflow.backbones.positions import stock_positions, token_grid
+from ditflow.backbones.cogvideox.attention import AttentionControl, BlockReached
+from ditflow.backbones.cogvideox.attention import controlled, install
+from ditflow.backbones.cogvideox.positions import stock_positions, token_grid
 from ditflow.functional import flow_loss, motion_flow
 
 torch.set_default_dtype(torch.bfloat16)

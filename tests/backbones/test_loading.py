@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from ditflow import DitflowError, load_backbone
-from ditflow.embedded import EMBEDDED
-from ditflow.hub import is_hub_name
+from ditflow.utils.shipped import EMBEDDED, is_hub_name
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import pytest
 import torch
 from diffusers import CogVideoXTransformer3DModel
 
-from ditflow.backbones.positions import positions_at, stock_positions, token_grid
+from ditflow.backbones.cogvideox.positions import positions_at, stock_positions, token_grid
 
 MODELS = {
     "2b": {"num_layers": 30, "num_attention_heads": 30},
@@ -59,7 +59,7 @@ def test_a_full_size_pass_fits_its_positions(name):
 
 @pytest.mark.parametrize("name", ["2b", "5b"])
 def test_coordinates_at_full_size(name):
-    from ditflow.backbones.positions import stock_coordinates
+    from ditflow.backbones.cogvideox.positions import stock_coordinates
 
     with torch.device("meta"):
         transformer = CogVideoXTransformer3DModel(**MODELS[name])

@@ -16,17 +16,17 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from ditflow import DitflowError
 from ditflow.benchmark import Manifest, Reference, VideoList
 from ditflow.benchmark.bootstrap import interval
-from ditflow.benchmark.events import write_events
 from ditflow.benchmark.jobs import is_finished, read_results, share, write_result
 from ditflow.benchmark.references import CATEGORIES
 from ditflow.benchmark.runner import Runner
 from ditflow.benchmark.tables import comma_separated, markdown
+from ditflow.benchmark.tensorboard import write_events
 from ditflow.cli import main
-from ditflow.scoring import Scorer
-from ditflow.settings import read_settings, stack
-from ditflow.shipped import shipped
+from ditflow.metrics.scorer import Scorer
+from ditflow.settings.stacked import read_settings, stack
 from ditflow.sprites.references import SpritesReferences, clip_and_prompts
-from tests.page.parsing import Page
+from ditflow.utils.shipped import shipped
+from tests.pages.parsing import Page
 
 MANIFESTS = sorted(path.stem for path in (shipped("configs") / "benchmark").glob("*.yaml"))
 QUICK = {"model": {"num_inference_steps": 3, "guided_share": 0.4, "optimization_steps": 1}}

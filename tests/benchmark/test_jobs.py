@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ditflow.benchmark.jobs import read_results
-from tests.page.test_benchmark import record
+from tests.pages.test_benchmark import record
 
 
 def test_what_a_killed_process_left_is_no_result(tmp_path):

@@ -189,7 +189,7 @@ def test_ranks_leave_together():
 WORKER = """
 import sys, threading
 from ditflow.benchmark.processes import end_with_parent
-from ditflow.stopping import sigterm_as_interrupt
+from ditflow.utils.stopping import sigterm_as_interrupt
 try:
     with sigterm_as_interrupt():
         end_with_parent()

@@ -5,8 +5,8 @@ import pytest
 from ditflow import MotionDataModule, MotionTransfer
 from ditflow.callbacks import KVInjection
 from ditflow.errors import DitflowError
-from ditflow.quiet import quiet_trainer
-from ditflow.targets import LearningRates
+from ditflow.module import LearningRates
+from ditflow.runs.quiet import quiet_trainer
 
 FOUR = {"num_inference_steps": 4, "guided_share": 0.75, "optimization_steps": 2, "block": 3}
 

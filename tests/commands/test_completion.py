@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ditflow.cli import COMMANDS, LIGHTNING, main
+from ditflow.cli import LIGHTNING, main
+from ditflow.commands.table import COMMANDS
 
 pytest.importorskip("shtab")
 pytestmark = pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")

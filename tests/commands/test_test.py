@@ -5,13 +5,13 @@ import csv
 import pytest
 import torch
 
-from ditflow.claim import claim
 from ditflow.cli import main
-from ditflow.score import SCORES
-from ditflow.selftest import directions, displacement
+from ditflow.commands.selftest import directions, displacement
+from ditflow.commands.test import SCORES
+from ditflow.runs.claim import claim
 from ditflow.sprites.render import render
 from ditflow.sprites.world import reversed_clip
-from ditflow.video import write_video
+from ditflow.video.writing import write_video
 from tests.conftest import straight_clip
 
 CAPTION = "a red circle on a gray background"

@@ -10,10 +10,11 @@ import torch
 from huggingface_hub import constants
 
 from ditflow.cli import main
-from ditflow.doctor import backbones, codecs, command, storage
+from ditflow.commands import doctor as command
+from ditflow.doctor import backbones, codecs, storage
 from ditflow.doctor.devices import look_at_devices, works
 from ditflow.doctor.finding import Finding
-from ditflow.embedded import EMBEDDED
+from ditflow.utils.shipped import EMBEDDED
 
 
 def test_a_machine_on_which_the_embedded_world_runs(capsys, monkeypatch):

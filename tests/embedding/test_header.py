@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from ditflow import DitflowError, MotionEmbedding
 from ditflow.cli import main
-from ditflow.embedding_header import EmbeddingHeader, check_readable, read_header
+from ditflow.embedding.header import EmbeddingHeader, check_readable, read_header
 from ditflow.errors import shortened
 from tests.mutation import mutated
 

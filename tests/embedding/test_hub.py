@@ -11,13 +11,14 @@ from PIL import Image
 
 from ditflow import DitflowError, MotionEmbedding
 from ditflow.cli import main
-from ditflow.hub import embedding_file, is_hub_name
-from ditflow.publishing import published
-from ditflow.push import animated
-from ditflow.reading import read_video
-from ditflow.video import write_video
+from ditflow.commands.push import animated
+from ditflow.embedding.hub import embedding_file
+from ditflow.embedding.publishing import published
+from ditflow.utils.shipped import is_hub_name
+from ditflow.video.reading import read_video
+from ditflow.video.writing import write_video
+from tests.embedding.test_header import HEADER, TENSORS, write
 from tests.hub_server import COMMIT, TOKEN, Hub, running_hub
-from tests.test_embedding_header import HEADER, TENSORS, write
 
 NAME = "ada/motion"
 

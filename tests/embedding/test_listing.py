@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from ditflow import DitflowError, list_embeddings
-from tests.test_embedding_header import HEADER, write
+from tests.embedding.test_header import HEADER, write
 
 
 def test_those_of_a_folder_and_of_folders_in_it(tmp_path):

@@ -5,9 +5,9 @@ import torch
 from diffusers import CogVideoXDDIMScheduler, CogVideoXDPMScheduler, CogVideoXPipeline
 
 from ditflow import DitflowError, MotionEmbedding
-from ditflow.embedded import EMBEDDED
+from ditflow.utils.shipped import EMBEDDED
 from tests.conftest import SPRITES
-from tests.test_motion_transfer import OTHER, PROMPT, TARGETS, fit, predict
+from tests.test_module import OTHER, PROMPT, TARGETS, fit, predict
 
 SHORT = {"num_frames": 9}
 

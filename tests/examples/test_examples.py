@@ -5,10 +5,10 @@ import runpy
 import pytest
 import torch
 
-from ditflow.embedding import MotionEmbedding
-from ditflow.embedding_header import EmbeddingHeader
-from ditflow.reading import read_video
-from tests.test_embedding_header import HEADER
+from ditflow.embedding.header import EmbeddingHeader
+from ditflow.embedding.motion_embedding import MotionEmbedding
+from ditflow.video.reading import read_video
+from tests.embedding.test_header import HEADER
 
 SCRIPT = "ditflow.examples.reuse_motion"
 

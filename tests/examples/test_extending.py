@@ -13,7 +13,7 @@ from ditflow.backbones.base import BlockFeatures
 from ditflow.cli import main
 from tests.conftest import tiny_pipeline
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def test_an_objective_of_ones_own(reference_video, tmp_path, capsys):

@@ -9,7 +9,7 @@ from diffusers.models.embeddings import (
 )
 
 from ditflow.functional import rotary_table, sinusoidal_table
-from ditflow.targets import initial_parameter, positions_of
+from ditflow.functional.parameterization import initial_parameter, positions_of
 
 F, H, W = 3, 4, 6
 

@@ -17,14 +17,14 @@ import yaml
 from safetensors.torch import save_file
 
 from ditflow import MotionEmbedding
-from ditflow.claim import claim
 from ditflow.cli import main
-from ditflow.options import SHORT, expand, preset_path
-from ditflow.predictions import slug
-from ditflow.reading import read_video
-from ditflow.shipped import shipped
-from tests.page.parsing import Page
-from tests.test_video import write_audio
+from ditflow.runs.claim import claim
+from ditflow.runs.predictions import slug
+from ditflow.settings.options import SHORT, expand, preset_path
+from ditflow.utils.shipped import shipped
+from ditflow.video.reading import read_video
+from tests.pages.parsing import Page
+from tests.video.test_video import write_audio
 
 PRESETS = sorted(path.stem for path in shipped("presets").glob("*.yaml"))
 QUICK = ["--steps", "6", "--model.guided_share", "0.4", "--model.optimization_steps", "1"]
@@ -264,14 +264,14 @@ def test_short_long_and_config_file_forms_agree(short, tmp_path, capsys, monkeyp
 
 def test_a_wheel_carries_presets_configs_and_weights(tmp_path):
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
-    subprocess.run(build, cwd=Path(__file__).parents[1], check=True, capture_output=True)
+    subprocess.run(build, cwd=Path(__file__).parents[2], check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     for folder in ("presets", "configs", "configs/benchmark"):
         shared = {f"ditflow/{folder}/{path.name}" for path in Path(folder).glob("*.yaml")}
         assert shared
         assert shared <= names
-    templates = Path("ditflow/page/templates").iterdir()
+    templates = Path("ditflow/pages/templates").iterdir()
     assert {str(path) for path in templates} <= names
     weights = Path("ditflow/sprites/weights").rglob("*.*")
     assert {str(path) for path in weights if path.is_file()} <= names

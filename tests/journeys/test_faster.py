@@ -5,7 +5,7 @@ import torch
 
 from ditflow import DitflowError, MotionTransfer
 from ditflow.sampling import SamplerOptions
-from tests.test_motion_transfer import FEW, PROMPT, fit, predict
+from tests.test_module import FEW, PROMPT, fit, predict
 
 SIZE = (9, 32, 32)
 

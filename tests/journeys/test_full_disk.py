@@ -20,10 +20,10 @@ from PIL import Image
 
 from ditflow.cli import main
 from ditflow.rating.study import read_study
-from ditflow.reading import read_video
+from ditflow.video.reading import read_video
 from tests.benchmark.test_processes import TINY
-from tests.page.test_benchmark import record
-from tests.page.test_run import fit_folder
+from tests.pages.test_benchmark import record
+from tests.pages.test_run import fit_folder
 from tests.rating.test_rating import answered
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="limits and mounts are Unix's")

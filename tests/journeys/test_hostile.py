@@ -1,6 +1,6 @@
 """Commands given damaged and made-up files, as a user types them: done, or refused in one line.
 
-`pytest -m slow tests/test_hostile.py` tries thousands. Readers of files have tests of their own.
+`pytest -m slow tests/journeys/test_hostile.py` tries thousands. Readers of files have tests of their own.
 """
 
 import copy
@@ -21,22 +21,22 @@ import yaml
 from PIL import Image
 
 from ditflow import DitflowError, MotionTransfer
-from ditflow.app.history import prompts_of, remembered
-from ditflow.benchmark.command import benchmark_parser
+from ditflow.app.remembered import prompts_of, remembered
 from ditflow.benchmark.manifest import Manifest
 from ditflow.cli import main
-from ditflow.masks import read_mask
-from ditflow.options import manifest_path, resolve_configs
-from ditflow.page.events import read_events
-from ditflow.publishing import read_picture
+from ditflow.commands.benchmark import benchmark_parser
+from ditflow.embedding.publishing import read_picture
+from ditflow.pages.event_files import read_events
 from ditflow.rating.answers import read_answers
 from ditflow.rating.study import Study, read_study
-from ditflow.reading import FrameRange, read_video
+from ditflow.settings.options import manifest_path, resolve_configs
+from ditflow.video.masks import read_mask
+from ditflow.video.reading import FrameRange, read_video
+from tests.embedding.test_header import HEADER, ODD, TENSORS, paths_of, write
 from tests.mutation import mutated
-from tests.page.test_benchmark import record
-from tests.page.test_run import HOSTILE, events, fit_folder, predict_folder
+from tests.pages.test_benchmark import record
+from tests.pages.test_run import HOSTILE, events, fit_folder, predict_folder
 from tests.rating.test_rating import answered
-from tests.test_embedding_header import HEADER, ODD, TENSORS, paths_of, write
 
 OF_TEXT = [*ODD, HOSTILE, "../x", "a/../../x", "\0", [None], {"a": [1]}, -(10**30), 1e-320]
 COUNTS = [60, pytest.param(500, marks=pytest.mark.slow)]
@@ -369,7 +369,7 @@ def test_memory_that_runs_out_is_a_line(error, tmp_path, capsys, monkeypatch):
     def runs_out(*_) -> None:
         raise error
 
-    monkeypatch.setattr("ditflow.page.command.write_run_page", runs_out)
+    monkeypatch.setattr("ditflow.commands.page.write_run_page", runs_out)
     assert main(["page", str(fit_folder(tmp_path / "run"))]) == 1
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert line.startswith("ditflow: error: ")

@@ -1,7 +1,7 @@
 """A fit killed at any moment goes on with --resume, and ends with the identical result.
 
 Real processes, ended by a signal that nothing catches: at a random time, or in the middle of the
-writing of a file. `pytest -m slow tests/test_killed.py` does so in the writing of every file, and
+writing of a file. `pytest -m slow tests/journeys/test_killed.py` does so in the writing of every file, and
 at 20 random moments a target.
 """
 
@@ -18,13 +18,13 @@ import pytest
 import torch
 
 from ditflow import MotionEmbedding
-from ditflow.backbones.cogvideox import CogVideoXBackbone
+from ditflow.backbones.cogvideox.adapter import CogVideoXBackbone
 from ditflow.cli import main
-from ditflow.reading import read_video
-from tests.page.parsing import Page
+from ditflow.video.reading import read_video
+from tests.pages.parsing import Page
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["ditflow.motion_cli", "decord", "tensorboard"])
+CONTEXT.set_forkserver_preload(["ditflow.commands.fit_and_predict", "decord", "tensorboard"])
 
 
 def run(args, log, writes, write=None, moment=None, interrupt=None, call=None):

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import torch
 
-from ditflow.completion import parsers
-from ditflow.reading import read_video
-from ditflow.video import write_video
+from ditflow.commands.completion import parsers
+from ditflow.video.reading import read_video
+from ditflow.video.writing import write_video
 
-README = Path(__file__).parents[1] / "README.md"
+README = Path(__file__).parents[2] / "README.md"
 QUICKSTART = README.parent / "docs" / "quickstart.md"
 
 
@@ -59,7 +59,7 @@ def test_fitting_in_python(tmp_path, monkeypatch, reference_video):
 def test_a_pipeline_with_an_embedding(tmp_path, monkeypatch, reference_video):
     """The same lines with the embedded pipeline in the place of CogVideoX-5B on a GPU."""
     from ditflow.cli import main
-    from ditflow.embedded import EMBEDDED
+    from ditflow.utils.shipped import EMBEDDED
 
     monkeypatch.chdir(tmp_path)
     quick = ["--steps", "4", "--model.optimization_steps", "1", "--target", "positions"]

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from ditflow import DitflowError, MotionEmbedding
-from ditflow.reading import read_video
+from ditflow.callbacks.denoising_schedule import check_shared
 from ditflow.reference import ReferenceVideo
-from ditflow.sharing import check_shared
+from ditflow.video.reading import read_video
 
 PROMPTS = ["a blue square on a white background", "a red ring on a black background"]
 

@@ -15,7 +15,7 @@ from ditflow.metrics import (
     TrajectoryError,
     load_clip,
 )
-from ditflow.sprites.models import build_clip, build_clip_processor
+from ditflow.sprites.recipe.models import build_clip, build_clip_processor
 from ditflow.sprites.render import render
 from tests.conftest import straight_clip
 

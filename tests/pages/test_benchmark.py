@@ -8,10 +8,10 @@ import pytest
 from ditflow.benchmark.jobs import read_results
 from ditflow.benchmark.tables import write_tables
 from ditflow.cli import main
-from ditflow.page.benchmark import write_benchmark_page
-from tests.page.browser import CHROMIUM, browse
-from tests.page.parsing import Page
-from tests.page.test_run import video
+from ditflow.pages.benchmark import write_benchmark_page
+from tests.pages.browser import CHROMIUM, browse
+from tests.pages.parsing import Page
+from tests.pages.test_run import video
 
 
 def record(folder: Path, method: str, name: str, category: str = "caption", **changes) -> dict:

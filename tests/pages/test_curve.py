@@ -2,8 +2,8 @@
 
 import pytest
 
-from ditflow.page.curve import even_ticks, loss_curve
-from ditflow.page.events import Losses
+from ditflow.pages.curve import even_ticks, loss_curve
+from ditflow.pages.event_files import Losses
 
 
 @pytest.mark.parametrize(

@@ -18,15 +18,14 @@ from safetensors.torch import save_file
 from torch.utils.tensorboard import SummaryWriter
 
 from ditflow import DitflowError
-from ditflow.backbones.cogvideox import CogVideoXBackbone
+from ditflow.backbones.cogvideox.adapter import CogVideoXBackbone
 from ditflow.cli import main
-from ditflow.page.command import write_page_if_possible
-from ditflow.page.history import read_commands, record_command
-from ditflow.page.render import link, render, sources
-from ditflow.page.run import flat, write_run_page
-from ditflow.video import write_video
-from tests.page.parsing import Page
-from tests.test_embedding_header import HEADER, TENSORS
+from ditflow.pages.run import flat, write_page_if_possible, write_run_page
+from ditflow.pages.templating import link, render, sources
+from ditflow.runs.history import read_commands, record_command
+from ditflow.video.writing import write_video
+from tests.embedding.test_header import HEADER, TENSORS
+from tests.pages.parsing import Page
 
 HOSTILE = """</script><script>alert(1)</script> it's "quoted" & more"""
 
@@ -144,7 +143,7 @@ def test_a_backbone_of_ones_own_is_named_with_its_code(tmp_path, capsys):
     folder = fit_folder(tmp_path / "fit")
     save_file(TENSORS, folder / "motion.safetensors", {"ditflow": json.dumps(asdict(HEADER))})
     config = yaml.safe_load((folder / "config.yaml").read_text())
-    own = "tests.page.test_run.load_own"
+    own = "tests.pages.test_run.load_own"
     config["model"]["backbone"] = {"class_path": own, "init_args": {"name": "it's"}}
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     text = Page(write_run_page(folder)).text

@@ -7,13 +7,13 @@ from ditflow import load_backbone
 from ditflow.backbones import CogVideoXBackbone
 from ditflow.cli import main
 from ditflow.objectives import AttentionMotionFlow, MotionFeature, SpatialMarginalMean
-from ditflow.plan.command import prepare
 from ditflow.plan.cost import cost
 from ditflow.plan.fitting import Planner, advise
 from ditflow.plan.live_memory import LiveMemory
 from ditflow.plan.phases import Work, phases
+from ditflow.plan.recipe import prepare
 from ditflow.plan.shapes import read_configs
-from ditflow.settings import read_settings
+from ditflow.settings.stacked import read_settings
 
 
 def work(**changes) -> Work:

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from ditflow.cli import main
-from ditflow.reading import read_video
 from ditflow.sprites.render import render
-from ditflow.video import write_video
+from ditflow.video.reading import read_video
+from ditflow.video.writing import write_video
 from tests.conftest import straight_clip
 
 SHORT = ["--num-frames", "9"]

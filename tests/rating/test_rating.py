@@ -12,8 +12,8 @@ from ditflow.cli import main
 from ditflow.rating.answers import Answers, read_answers
 from ditflow.rating.figure import tally
 from ditflow.rating.study import Study, Trial, choose_results, read_study
-from tests.page.parsing import Page
-from tests.page.test_benchmark import record
+from tests.pages.parsing import Page
+from tests.pages.test_benchmark import record
 
 METHODS = ("hidden-one", "hidden-two")
 

@@ -4,8 +4,8 @@ import multiprocessing
 
 import pytest
 
-from ditflow.claim import LOCK, claim, refuse_results, remove_results
 from ditflow.errors import DitflowError
+from ditflow.runs.claim import LOCK, claim, refuse_results, remove_results
 
 
 def hold(folder, held, let_go):

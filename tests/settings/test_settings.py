@@ -5,7 +5,7 @@ import yaml
 
 from ditflow import DitflowError
 from ditflow.cli import main
-from ditflow.settings import read_settings
+from ditflow.settings.stacked import read_settings
 
 OWN = """
 from ditflow import load_backbone

@@ -1,6 +1,6 @@
 """How time and memory grow with frames, patches, heads and the block's index: fitted exponents.
 
-python tests/benchmarks/growth.py
+python tests/speed/growth.py
 
 Time is the process' own, the least of several; memory is what tensors hold at most, counted.
 Exponents are slopes of straight lines through logarithms: 1 is linear, 2 is quadratic.

@@ -1,6 +1,6 @@
 """What `ditflow plan` estimates against the resident memory that real passes take.
 
-python tests/benchmarks/memory_plan.py
+python tests/speed/memory_plan.py
 
 A CogVideoX of random weights, large enough for a process' memory to be told from its noise, at
 three sizes of video. Every phase runs in a process of its own: what one leaves with the allocator
@@ -24,10 +24,10 @@ from diffusers import (
 from jsonargparse import auto_cli
 
 from ditflow.backbones import CogVideoXBackbone
-from ditflow.memory import peak_memory
 from ditflow.objectives import AttentionMotionFlow
 from ditflow.plan.phases import Work, phases
 from ditflow.plan.shapes import Configs
+from ditflow.utils.memory import peak_memory
 
 BLOCK = 3
 SIZES = ((9, 192, 256), (13, 256, 320), (21, 256, 384))

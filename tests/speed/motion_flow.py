@@ -1,8 +1,8 @@
 """Time and memory of the motion flow against the whole attention tensor, as ratios in one run.
 
-python tests/benchmarks/motion_flow.py                  # both; 5B's heads and frames, fewer patches
-python tests/benchmarks/motion_flow.py --height 30 --width 45 --whole false   # 5B's own size
-python tests/benchmarks/motion_flow.py --height 30 --width 45 --whole false --frames 13
+python tests/speed/motion_flow.py                  # both; 5B's heads and frames, fewer patches
+python tests/speed/motion_flow.py --height 30 --width 45 --whole false   # 5B's own size
+python tests/speed/motion_flow.py --height 30 --width 45 --whole false --frames 13
 
 Memory is what the process grows by at most, without the gradients of queries and keys.
 """

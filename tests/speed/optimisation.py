@@ -1,6 +1,6 @@
 """One optimisation step and a whole fit against the obvious way, stock sampling, and arithmetic.
 
-python tests/benchmarks/optimisation.py
+python tests/speed/optimisation.py
 
 The obvious way is written from the paper's formulas: whole passes, every head's [N, N] product,
 a loop over pairs of frames, and weights that gradients are computed for. All in one process, one
@@ -17,7 +17,7 @@ from diffusers.models.embeddings import apply_rotary_emb
 from jsonargparse import auto_cli
 
 from ditflow.backbones import CogVideoXBackbone
-from ditflow.backbones.attention import install
+from ditflow.backbones.cogvideox.attention import install
 from ditflow.functional import motion_flow
 from ditflow.objectives import AttentionMotionFlow
 

@@ -1,6 +1,6 @@
 """Throughput of `ditflow benchmark` with one process and with two.
 
-python tests/benchmarks/ranks.py
+python tests/speed/ranks.py
 
 The same jobs twice, each process of one thread; on a machine whose cores do nothing else.
 """

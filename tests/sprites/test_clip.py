@@ -5,12 +5,17 @@ from itertools import product
 import torch
 
 from ditflow.backbones.loading import load_backbone
-from ditflow.embedded import EMBEDDED
 from ditflow.metrics import load_clip
-from ditflow.sprites.evaluate import HELD_OUT
-from ditflow.sprites.models import build_clip_processor
-from ditflow.sprites.train_clip import ClipTraining, FrameBatches, labelled_frames, through_vae
+from ditflow.sprites.recipe.evaluate import HELD_OUT
+from ditflow.sprites.recipe.models import build_clip_processor
+from ditflow.sprites.recipe.train_clip import (
+    ClipTraining,
+    FrameBatches,
+    labelled_frames,
+    through_vae,
+)
 from ditflow.sprites.world import COLORS, SHAPES, caption, captions
+from ditflow.utils.shipped import EMBEDDED
 
 
 def accuracy(frames: torch.Tensor, labels: torch.Tensor) -> float:

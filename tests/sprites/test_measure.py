@@ -8,10 +8,10 @@ import pytest
 import torch
 from diffusers import AutoencoderKLCogVideoX
 
-from ditflow.embedded import EMBEDDED
 from ditflow.sprites.measure import attributes, motion_agreement, motion_share, sprite_path
 from ditflow.sprites.render import render
 from ditflow.sprites.world import BACKGROUNDS, COLORS, SHAPES, Clip, reversed_clip, sample_clip
+from ditflow.utils.shipped import EMBEDDED
 
 
 def clips() -> list[Clip]:

@@ -5,11 +5,11 @@ import torch
 from lightning import Trainer
 from safetensors.torch import save_file
 
-from ditflow.sprites.latents import SHARD, LatentClips, encode, shard_clips, sprite_places
-from ditflow.sprites.models import MAX_TEXT_TOKENS, build_transformer, build_vae
-from ditflow.sprites.muon import Muon, orthogonalised
+from ditflow.sprites.recipe.latents import SHARD, LatentClips, encode, shard_clips, sprite_places
+from ditflow.sprites.recipe.models import MAX_TEXT_TOKENS, build_transformer, build_vae
+from ditflow.sprites.recipe.muon import Muon, orthogonalised
+from ditflow.sprites.recipe.train import Recipe
 from ditflow.sprites.render import render
-from ditflow.sprites.train import Recipe
 
 
 def write_shard(folder, frames: int, channels: int = 8) -> None:

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from ditflow import MotionDataModule, MotionTransfer
-from ditflow.cache import cache_folder, cached_json, cached_tensor
 from ditflow.callbacks import KVInjection
-from ditflow.encoding import encode
-from ditflow.quiet import quiet_trainer
+from ditflow.reference import encode
+from ditflow.runs.quiet import quiet_trainer
+from ditflow.utils.cache import cache_folder, cached_json, cached_tensor
 
 
 @pytest.fixture

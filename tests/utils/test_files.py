@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from ditflow import DitflowError, MotionEmbedding
-from ditflow.embedding_header import EmbeddingHeader
-from ditflow.files import make_output, whole, write_text
-from ditflow.video import write_video
+from ditflow.embedding.header import EmbeddingHeader
+from ditflow.utils.files import make_output, whole, write_text
+from ditflow.video.writing import write_video
 
 FULL = """
 import resource, signal, sys
@@ -50,7 +50,7 @@ def test_a_full_disk_leaves_what_was_there(name, tmp_path):
     path.write_text("an earlier one")
     done = subprocess.run(
         [sys.executable, "-c", FULL, str(path)],
-        cwd=Path(__file__).parents[1],
+        cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
     )

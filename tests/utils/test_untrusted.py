@@ -4,9 +4,9 @@ import pytest
 
 from ditflow.cli import main
 from ditflow.errors import DitflowError
-from ditflow.settings import read_settings
-from ditflow.shipped import shipped
-from ditflow.yaml_files import MOST_BYTES, MOST_VALUES, read_mapping
+from ditflow.settings.stacked import read_settings
+from ditflow.utils.shipped import shipped
+from ditflow.utils.untrusted import MOST_VALUES, MOST_YAML_BYTES, read_mapping
 from tests.mutation import mutated
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "\n".join(
@@ -22,7 +22,7 @@ HOSTILE = {
     "deep and closed": ("model: " + "[" * 60 + "]" * 60, "nested deeper"),
     "deep mapping": ("\n".join(" " * depth + "a:" for depth in range(60)), "nested deeper"),
     "long": ("model: [" + "0," * MOST_VALUES + "0]", "more than 50000 values"),
-    "large": ("# " + "x" * MOST_BYTES, "larger than 1 MiB"),
+    "large": ("# " + "x" * MOST_YAML_BYTES, "larger than 1 MiB"),
     "code": ("model: !!python/object/apply:os.getcwd []", "cannot be read as YAML"),
     "date": ("model: {seed: 2020-99-99}", "cannot be read as YAML"),
     "empty number": ('model: !!int ""', "cannot be read as YAML"),

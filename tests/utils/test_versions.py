@@ -7,9 +7,9 @@ import diffusers
 import pytest
 import torch
 
-from ditflow import __version__
 from ditflow.cli import main
-from ditflow.versions import versions
+from ditflow.utils.versions import versions
+from ditflow.version import __version__
 
 
 def test_they_are_the_packages_own(capsys):

@@ -6,16 +6,16 @@ import torch
 from PIL import Image
 
 from ditflow import DitflowError, MotionDataModule, MotionTransfer
+from ditflow.commands.selftest import displacement
 from ditflow.metrics import LucasKanade
 from ditflow.objectives import AttentionMotionFlow, MotionFeature
-from ditflow.quiet import quiet_trainer
-from ditflow.reading import FrameRange
 from ditflow.reference import read_reference
-from ditflow.selftest import displacement
-from ditflow.settings import read_settings
+from ditflow.runs.quiet import quiet_trainer
+from ditflow.settings.stacked import read_settings
 from ditflow.sprites.render import render
 from ditflow.sprites.world import Clip
-from ditflow.video import write_video
+from ditflow.video.reading import FrameRange
+from ditflow.video.writing import write_video
 
 
 def write_frames(frames: np.ndarray, folder):

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from ditflow import MotionDataModule, MotionTransfer
-from ditflow.scene_cuts import describe_cuts, scene_cuts
 from ditflow.sprites.render import render
 from ditflow.sprites.world import sample_clip
-from ditflow.video import write_video
+from ditflow.video.scene_cuts import describe_cuts, scene_cuts
+from ditflow.video.writing import write_video
 from tests.conftest import straight_clip
 
 

@@ -15,10 +15,13 @@ import pytest
 import torch
 from PIL import Image
 
-from ditflow import DitflowError, reading
-from ditflow.decoding import evenly_timed, open_video
-from ditflow.reading import FrameRange, frame_count, open_footage, read_picture, read_video
-from ditflow.video import fit_length, fit_size, fitting_count, side_by_side, write_video
+from ditflow import DitflowError
+from ditflow.video import reading
+from ditflow.video.decoding import evenly_timed, open_video
+from ditflow.video.pictures import side_by_side
+from ditflow.video.reading import FrameRange, frame_count, open_footage, read_picture, read_video
+from ditflow.video.sizing import fit_length, fit_size, fitting_count
+from ditflow.video.writing import write_video
 from tests.mutation import mutated
 
 
@@ -357,7 +360,7 @@ def test_nothing_half_written(tmp_path):
 WRITER = """
 import sys, torch
 from pathlib import Path
-from ditflow.video import write_video
+from ditflow.video.writing import write_video
 for _ in range(8):
     write_video(torch.zeros(5, 3, 16, 16), Path(sys.argv[1]))
 """

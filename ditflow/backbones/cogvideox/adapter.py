@@ -7,21 +7,15 @@ from typing import Any, Literal
 import torch
 from diffusers import CogVideoXPipeline, FirstBlockCacheConfig
 
-from ditflow.backbones.attention import (
+from ditflow.backbones.base import Backbone, BlockFeatures, BlockOutputs, KeyValues
+from ditflow.backbones.cogvideox.attention import (
     AttentionControl,
     BlockReached,
     controlled,
     install,
     stopped_after,
 )
-from ditflow.backbones.base import (
-    Backbone,
-    BlockFeatures,
-    BlockOutputs,
-    KeyValues,
-    Positions,
-)
-from ditflow.backbones.positions import (
+from ditflow.backbones.cogvideox.positions import (
     added_positions,
     positions_at,
     stock_coordinates,
@@ -30,7 +24,8 @@ from ditflow.backbones.positions import (
 )
 from ditflow.errors import DitflowError
 from ditflow.functional.motion_flow import Grid
-from ditflow.hashing import hash_of, hash_of_tensors
+from ditflow.functional.parameterization import Positions
+from ditflow.utils.hashing import hash_of, hash_of_tensors
 
 
 class CogVideoXBackbone(Backbone):

@@ -12,7 +12,7 @@ from diffusers import CogVideoXTransformer3DModel
 from diffusers.models.attention_processor import Attention
 from diffusers.models.embeddings import apply_rotary_emb
 
-from ditflow.backbones.attention_kernels import kernel
+from ditflow.backbones.kernels import kernel
 
 
 class BlockReached(Exception):

@@ -8,9 +8,9 @@ from diffusers import CogVideoXTransformer3DModel
 from diffusers.models.embeddings import get_3d_rotary_pos_embed
 from diffusers.pipelines.cogvideo.pipeline_cogvideox import get_resize_crop_region_for_grid
 
-from ditflow.backbones.base import Positions
 from ditflow.functional.motion_flow import Grid
-from ditflow.functional.positions import rotary_table, sinusoidal_table
+from ditflow.functional.parameterization import Positions
+from ditflow.functional.positional_tables import rotary_table, sinusoidal_table
 
 
 def token_grid(transformer: CogVideoXTransformer3DModel, latent_shape: tuple[int, ...]) -> Grid:

@@ -8,7 +8,7 @@ from jsonargparse import auto_cli
 
 from ditflow.backbones.loading import load_backbone
 from ditflow.functional.motion_flow import Grid, motion_flow
-from ditflow.sprites.evaluate import cases
+from ditflow.sprites.recipe.evaluate import cases
 from ditflow.sprites.render import render
 from ditflow.sprites.world import Clip
 
@@ -73,5 +73,6 @@ def flow_error(flow: torch.Tensor, clip: Clip, grid: Grid) -> tuple[float, float
     return error[inside].mean().item(), motion[inside].mean().item(), share.item()
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """The command line."""
     auto_cli(blocks)

@@ -21,13 +21,14 @@ from ditflow.backbones.loading import load_backbone
 from ditflow.callbacks import EmbeddingCheckpoint, KVInjection
 from ditflow.data import MotionDataModule
 from ditflow.module import MotionTransfer
-from ditflow.quiet import quiet_trainer
-from ditflow.settings import read_settings
+from ditflow.runs.quiet import quiet_trainer
+from ditflow.settings.stacked import read_settings
 from ditflow.sprites.measure import attributes as drawn_attributes
 from ditflow.sprites.measure import motion_agreement, path_error
 from ditflow.sprites.render import render
 from ditflow.sprites.world import BACKGROUNDS, COLORS, SHAPES, Clip, caption, sample_clip
-from ditflow.video import contact_sheet, write_video
+from ditflow.video.pictures import contact_sheet
+from ditflow.video.writing import write_video
 
 HELD_OUT = 900_000
 """Seeds of the held-out clips start here: no training shard and no tuning uses them."""
@@ -218,5 +219,6 @@ def _report(result: dict[str, Any], output: Path | None) -> None:
         output.write_text(text)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """The command line."""
     auto_cli([attributes, agreement])

@@ -12,9 +12,9 @@ from torch.utils.data import DataLoader, IterableDataset
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase
 
-from ditflow.sprites.models import MAX_TEXT_TOKENS
+from ditflow.sprites.recipe.models import MAX_TEXT_TOKENS
+from ditflow.sprites.recipe.train_vae import STEPS_PER_EPOCH
 from ditflow.sprites.render import render
-from ditflow.sprites.train_vae import STEPS_PER_EPOCH
 from ditflow.sprites.world import NUM_FRAMES, Clip, sample_clip
 
 SHARD = 512

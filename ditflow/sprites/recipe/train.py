@@ -19,8 +19,8 @@ from jsonargparse import auto_cli
 from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from ditflow.sprites.latents import LatentClips, encode_shards
-from ditflow.sprites.models import (
+from ditflow.sprites.recipe.latents import LatentClips, encode_shards
+from ditflow.sprites.recipe.models import (
     build_clip,
     build_clip_processor,
     build_scheduler,
@@ -29,13 +29,13 @@ from ditflow.sprites.models import (
     build_transformer,
     build_vae,
 )
+from ditflow.sprites.recipe.train_clip import ClipTraining, Frames
+from ditflow.sprites.recipe.train_transformer import TransformerTraining
+from ditflow.sprites.recipe.train_vae import VAEClips, VAETraining
 from ditflow.sprites.render import render
-from ditflow.sprites.train_clip import ClipTraining, Frames
-from ditflow.sprites.train_transformer import TransformerTraining
-from ditflow.sprites.train_vae import VAEClips, VAETraining
 from ditflow.sprites.world import sample_clip
 
-WEIGHTS = Path(__file__).parent / "weights"
+WEIGHTS = Path(__file__).parents[1] / "weights"
 
 
 class Recipe:
@@ -254,5 +254,6 @@ def _part(state: dict[str, torch.Tensor], name: str) -> dict[str, torch.Tensor]:
     }
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """The command line."""
     auto_cli(Recipe)

@@ -8,9 +8,9 @@ from torch.utils.data import DataLoader, IterableDataset
 from tqdm import tqdm
 from transformers import CLIPProcessor
 
-from ditflow.sprites.models import build_clip
+from ditflow.sprites.recipe.models import build_clip
+from ditflow.sprites.recipe.train_vae import STEPS_PER_EPOCH, cosine
 from ditflow.sprites.render import render
-from ditflow.sprites.train_vae import STEPS_PER_EPOCH, cosine
 from ditflow.sprites.world import BACKGROUNDS, captions, sample_clip
 
 LEAST_TEMPERATURE = 0.05

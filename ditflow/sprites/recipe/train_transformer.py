@@ -6,10 +6,10 @@ from diffusers.models.embeddings import get_3d_rotary_pos_embed
 from lightning import LightningModule
 from transformers import T5EncoderModel
 
-from ditflow.backbones.attention import AttentionControl, MotionAttnProcessor
-from ditflow.sprites.models import build_scheduler
-from ditflow.sprites.muon import Muon
-from ditflow.sprites.train_vae import STEPS_PER_EPOCH, cosine
+from ditflow.backbones.cogvideox.attention import AttentionControl, MotionAttnProcessor
+from ditflow.sprites.recipe.models import build_scheduler
+from ditflow.sprites.recipe.muon import Muon
+from ditflow.sprites.recipe.train_vae import STEPS_PER_EPOCH, cosine
 
 
 class Float32Attention(MotionAttnProcessor):

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from lightning import LightningDataModule, LightningModule
 from torch.utils.data import DataLoader, IterableDataset
 
-from ditflow.sprites.models import build_vae
+from ditflow.sprites.recipe.models import build_vae
 from ditflow.sprites.render import render
 from ditflow.sprites.world import SIZE, sample_clip
 
