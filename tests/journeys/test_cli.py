@@ -21,12 +21,12 @@ from ditflow.cli import main
 from ditflow.runs.claim import claim
 from ditflow.runs.predictions import slug
 from ditflow.settings.options import SHORT, expand, preset_path
-from ditflow.utils.shipped import shipped
+from ditflow.utils.shipped import shipped_files
 from ditflow.video.reading import read_video
 from tests.pages.parsing import Page
 from tests.video.test_video import write_audio
 
-PRESETS = sorted(path.stem for path in shipped("presets").glob("*.yaml"))
+PRESETS = sorted(shipped_files("presets"))
 QUICK = ["--steps", "6", "--model.guided_share", "0.4", "--model.optimization_steps", "1"]
 PROMPT = "a blue square on a white background"
 
@@ -267,7 +267,7 @@ def test_a_wheel_carries_presets_configs_and_weights(tmp_path):
     subprocess.run(build, cwd=Path(__file__).parents[2], check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
-    for folder in ("presets", "configs", "configs/benchmark"):
+    for folder in ("presets/models", "presets/methods", "configs", "configs/benchmark"):
         shared = {f"ditflow/{folder}/{path.name}" for path in Path(folder).glob("*.yaml")}
         assert shared
         assert shared <= names

@@ -5,7 +5,7 @@ import pytest
 from ditflow.cli import main
 from ditflow.errors import DitflowError
 from ditflow.settings.stacked import read_settings
-from ditflow.utils.shipped import shipped
+from ditflow.utils.shipped import shipped_files
 from ditflow.utils.untrusted import MOST_VALUES, MOST_YAML_BYTES, read_mapping
 from tests.mutation import mutated
 
@@ -79,7 +79,7 @@ def test_every_command_refuses_them_before_its_parser(command, kind, tmp_path, c
 
 def test_mutated_presets_are_read_or_refused(tmp_path):
     chance, path = random.Random(0), tmp_path / "config.yaml"
-    presets = [path.read_bytes() for path in sorted(shipped("presets").glob("*.yaml"))]
+    presets = [path.read_bytes() for path in shipped_files("presets").values()]
     refusals = []
     for _ in range(300):
         path.write_bytes(mutated(chance.choice(presets), chance))
