@@ -10,7 +10,12 @@ import torch
 
 
 def hash_of(value: Any, length: int = 16) -> str:
-    """Of plain values; what JSON does not know goes in as its text."""
+    """Of plain values; what JSON does not know goes in as its text.
+
+    Example:
+        >>> hash_of({"a": 1, "b": 2}) == hash_of({"b": 2, "a": 1})
+        True
+    """
     text = json.dumps(value, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:length]
 
