@@ -180,10 +180,11 @@ def frechet_distance(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
 def _same_length(tracks: Tracks, reference: Tracks) -> tuple[Tracks, Tracks]:
     """Both cut to the shorter."""
     length = min(tracks.points.shape[1], reference.points.shape[1])
-    return tuple(
+    first, second = (
         Tracks(side.points[:, :length].float(), side.visible[:, :length], side.diagonal)
         for side in (tracks, reference)
     )
+    return first, second
 
 
 def _select(tracks: Tracks, chosen: torch.Tensor) -> Tracks:

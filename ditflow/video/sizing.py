@@ -68,16 +68,16 @@ def fit_size(video: Frames, height: int, width: int) -> torch.Tensor:
     """
     fitted = torch.empty(len(video), height, width, 3).permute(0, 3, 1, 2)  # as `as_tensor` has it
     for index, pixels in enumerate(video):
-        frame = as_tensor(pixels[None])
-        own = frame.shape[-2:]
-        if index == 0 and own != (height, width):
-            log.info(
-                "Reference: %dx%d resized to %dx%d and centre-cropped to %dx%d (height x width).",
-                *(*own, *_covering(frame, height, width), height, width),
-            )
-        fitted[index] = (
-            frame[0] if own == (height, width) else resize_and_crop(frame, height, width)[0]
-        )
+        frame: torch.Tensor = as_tensor(pixels[None])
+        if tuple(frame.shape[-2:]) != (height, width):
+            if index == 0:
+                log.info(
+                    "Reference: %dx%d resized to %dx%d and centre-cropped to %dx%d (height x "
+                    "width).",
+                    *(*frame.shape[-2:], *_covering(frame, height, width), height, width),
+                )
+            frame = resize_and_crop(frame, height, width)
+        fitted[index] = frame[0]
     return fitted
 
 
