@@ -3,12 +3,16 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ditflow.errors import DitflowError
 from ditflow.functional.motion_flow import Grid
 from ditflow.functional.parameterization import Positions
+
+if TYPE_CHECKING:
+    from ditflow.backbones.shapes import Shapes
 
 
 @dataclass(frozen=True)
@@ -184,3 +188,14 @@ class Backbone(ABC):
         guidance_scale: float,
     ) -> torch.Tensor:
         """The guided prediction, fp32; without a negative prompt, the conditional one."""
+
+    def shapes(self) -> "Shapes":
+        """What a plan is made from; a family may do without.
+
+        Raises:
+            DitflowError: it does.
+        """
+        raise DitflowError(
+            f"family {self.family} of backbone {self.name} tells no shapes to plan from; a fit "
+            "with it goes without a plan."
+        )
