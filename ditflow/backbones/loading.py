@@ -9,6 +9,7 @@ import torch
 from diffusers import CogVideoXDDIMScheduler, CogVideoXDPMScheduler, CogVideoXPipeline
 from diffusers.quantizers import PipelineQuantizationConfig
 
+from ditflow.backbones.base import Backbone
 from ditflow.backbones.cogvideox.adapter import CogVideoXBackbone
 from ditflow.backbones.cogvideox.shapes import empty_pipeline
 from ditflow.backbones.kernels import check_kernel
@@ -35,7 +36,7 @@ def load_backbone(
     split_guidance: bool = False,
     attention: AttentionKernel = "auto",
     compile_blocks: bool = False,
-) -> CogVideoXBackbone:
+) -> Backbone:
     """Load a CogVideoX pipeline as a frozen backbone.
 
     Args:
@@ -101,7 +102,7 @@ def load_backbone(
 
 def empty_backbone(
     name: str = "sprites-rope", dtype: Dtype = "float32", **options: Any
-) -> CogVideoXBackbone:
+) -> Backbone:
     """What `load_backbone` would load, without its weights: on the meta device, and with no file
     read of an embedded or a published model but configurations.
 
