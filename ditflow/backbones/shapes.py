@@ -37,16 +37,15 @@ class Shapes(ABC):
         num_blocks: int,
         dtype: torch.dtype,
         *,
-        checkpointing: bool = False,
         split_guidance: bool = False,
+        gradient_checkpointing: bool = False,
     ) -> AbstractContextManager[Backbone]:
         """Context in which all tensors are fake, with a backbone of them.
 
         Args:
             num_blocks: that its transformer is cut to.
             dtype: of its weights.
-            checkpointing: gradient checkpointing.
-            split_guidance: whether guidance's branches run one after the other.
+            split_guidance, gradient_checkpointing: as of `load_backbone`.
         """
 
     @abstractmethod

@@ -9,12 +9,8 @@ from ditflow.errors import DitflowError
 from ditflow.plan.phases import Phase, Work, phases
 from ditflow.utils.cache import cached_json
 
-FOLLOWED = {
-    "gradient_checkpointing": "checkpointing",
-    "vae_tiling": "tiling",
-    "split_guidance": "split_guidance",
-}
-"""Options of `load_backbone` that change what passes hold, and what `Work` calls them."""
+FOLLOWED = ("gradient_checkpointing", "vae_tiling", "split_guidance")
+"""Options of `load_backbone` that change what passes hold; `Work` has them too."""
 
 BITS = {"bitsandbytes-8bit": 8, "bitsandbytes-4bit": 4}
 
@@ -61,9 +57,9 @@ class Planner:
 
     def plan(self, options: Mapping[str, Any]) -> Plan:
         """With these options of `load_backbone`."""
-        kind = tuple(bool(options.get(name)) for name in FOLLOWED)
+        ways: dict[str, Any] = {name: bool(options.get(name)) for name in FOLLOWED}
+        kind = tuple(ways.values())
         if kind not in self._phases:
-            ways = dict(zip(FOLLOWED.values(), kind, strict=True))
             self._phases[kind] = self._follow(replace(self.work, **ways))
         found = self._phases[kind]
         return Plan(options, found, [self._resident(phase, options) for phase in found])

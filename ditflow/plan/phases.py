@@ -49,9 +49,7 @@ class Work:
         target, parameterization, separate_query_key: what is optimised.
         prompts: fitted together.
         guidance: whether classifier-free guidance is on, whose branches run as one batch.
-        split_guidance: whether these branches run one after the other.
-        checkpointing: gradient checkpointing.
-        tiling: of the VAE.
+        split_guidance, gradient_checkpointing, vae_tiling: as of `load_backbone`.
     """
 
     dtype: torch.dtype
@@ -66,16 +64,21 @@ class Work:
     prompts: int = 1
     guidance: bool = True
     split_guidance: bool = False
-    checkpointing: bool = False
-    tiling: bool = False
+    gradient_checkpointing: bool = False
+    vae_tiling: bool = False
 
 
 def phases(shapes: Shapes, work: Work) -> list[Phase]:
     """Every phase of a fit in the order of running, with what it needs."""
     with shapes.prompt_encoding(work.dtype) as encode_prompt:
         found = [Phase("encoding prompts", "text encoder", _peak(encode_prompt))]
-    ways = {"checkpointing": work.checkpointing, "split_guidance": work.split_guidance}
-    with shapes.faked(DEPTHS[-1] + 1, work.dtype, **ways) as backbone:
+    faked = shapes.faked(
+        DEPTHS[-1] + 1,
+        work.dtype,
+        split_guidance=work.split_guidance,
+        gradient_checkpointing=work.gradient_checkpointing,
+    )
+    with faked as backbone:
         backbone.check_size(work.num_frames, work.height, work.width)
         prompt = torch.empty(shapes.prompt_shape, dtype=work.dtype)
         found += [
@@ -106,7 +109,7 @@ def _decode(shapes: Shapes, backbone: Backbone, work: Work) -> int:
 def _part_of_video(shapes: Shapes, work: Work, decoding: bool) -> tuple[tuple[int, int, int], int]:
     """What is enough to follow, and bytes of the pixels that are held beside it."""
     size = work.num_frames, work.height, work.width
-    part = shapes.part_of_video(*size, decoding=decoding, tiling=work.tiling)
+    part = shapes.part_of_video(*size, decoding=decoding, tiling=work.vae_tiling)
     return part, (math.prod(size) - math.prod(part)) * 3 * work.dtype.itemsize
 
 

@@ -61,7 +61,7 @@ def test_the_optimisation_needs_what_was_planned(name, objective, checkpointing,
         num_frames=frames,
         height=height,
         width=width,
-        checkpointing=checkpointing,
+        gradient_checkpointing=checkpointing,
         objective=objective(),
     )
     found = {phase.name: phase.working for phase in phases(empty_backbone(name).shapes(), planned)}

@@ -59,11 +59,11 @@ class CogVideoXShapes(Shapes):
         num_blocks: int,
         dtype: torch.dtype,
         *,
-        checkpointing: bool = False,
         split_guidance: bool = False,
+        gradient_checkpointing: bool = False,
     ) -> Iterator[Backbone]:
         transformer, vae = self._transformer(num_blocks), self._vae()
-        if checkpointing:
+        if gradient_checkpointing:
             transformer.enable_gradient_checkpointing()
         with FakeTensorMode(allow_non_fake_inputs=True):
             pipeline = type(self.pipeline)(
@@ -100,16 +100,16 @@ class CogVideoXShapes(Shapes):
             min(width, vae.tile_sample_min_width),
         )
 
-    def _transformer(self, num_blocks: int) -> torch.nn.Module:
+    def _transformer(self, num_blocks: int) -> CogVideoXTransformer3DModel:
         config = dict(self.config) | {"num_layers": min(num_blocks, self.num_blocks)}
         with torch.device("meta"):
             return CogVideoXTransformer3DModel.from_config(config)
 
-    def _vae(self) -> torch.nn.Module:
+    def _vae(self) -> AutoencoderKLCogVideoX:
         with torch.device("meta"):
             return AutoencoderKLCogVideoX.from_config(dict(self.pipeline.vae.config))
 
-    def _text_encoder(self) -> torch.nn.Module:
+    def _text_encoder(self) -> T5EncoderModel:
         with torch.device("meta"):
             return T5EncoderModel(deepcopy(self.pipeline.text_encoder.config))
 
