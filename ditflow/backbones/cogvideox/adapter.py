@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from typing import Any, Literal
+from copy import copy
+from typing import Any, Literal, Self
 
 import torch
 from diffusers import CogVideoXPipeline, FirstBlockCacheConfig
@@ -22,6 +23,7 @@ from ditflow.backbones.cogvideox.positions import (
     stock_positions,
     token_grid,
 )
+from ditflow.backbones.cogvideox.shapes import CogVideoXShapes
 from ditflow.backbones.cogvideox.solver import CogVideoXSolver
 from ditflow.functional.motion_flow import Grid
 from ditflow.functional.parameterization import Positions
@@ -262,6 +264,15 @@ class CogVideoXBackbone(Backbone):
         if self.options.get("offload") != "group":
             return nullcontext()
         return torch.autograd.graph.saved_tensors_hooks(torch.Tensor.detach, lambda kept: kept)
+
+    def shapes(self) -> CogVideoXShapes:
+        return CogVideoXShapes(self.pipeline, self._over, type(self).__qualname__)
+
+    def _over(self, pipeline: CogVideoXPipeline, options: dict[str, Any]) -> Self:
+        """This adapter, with all that a subclass adds, over a pipeline like its own."""
+        other = copy(self)
+        CogVideoXBackbone.__init__(other, pipeline, self.name, options)
+        return other
 
     def _padding(self, latent_frames: int) -> int:
         return -latent_frames % (self.transformer.config.patch_size_t or 1)
