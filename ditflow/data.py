@@ -16,8 +16,8 @@ from ditflow.denoising import (
     SampleItem,
     injection_arguments,
 )
-from ditflow.embedding.checks import LEAST_FPS, MOST_FPS, SEEDS
 from ditflow.embedding.compatibility import check_fits
+from ditflow.embedding.header import LEAST_FPS, MOST_FPS, SEEDS
 from ditflow.embedding.motion_embedding import MotionEmbedding
 from ditflow.errors import DitflowError
 from ditflow.reference import ReferenceVideo, read_reference

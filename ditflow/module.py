@@ -15,7 +15,7 @@ from ditflow.backbones.base import Backbone, BlockFeatures, BlockOutputs
 from ditflow.callbacks.denoising_schedule import DenoisingSchedule
 from ditflow.data import MotionDataModule
 from ditflow.denoising import GuidedSampling, Injection, MotionItem, injection_arguments
-from ditflow.embedding.checks import SEEDS
+from ditflow.embedding.header import SEEDS
 from ditflow.errors import DitflowError
 from ditflow.functional.parameterization import Parameterization, Positions, Target
 from ditflow.objectives import AttentionMotionFlow, Objective

@@ -9,8 +9,9 @@ from ditflow.app.command_lines import on_page
 from ditflow.app.job import ERROR, STOPPED, WARNING, WROTE, Job
 from ditflow.app.progress import progress_of, said
 from ditflow.app.remembered import prompts_of
-from ditflow.embedding.header import EmbeddingHeader, read_header
+from ditflow.embedding.header import EmbeddingHeader
 from ditflow.embedding.listing import list_embeddings
+from ditflow.embedding.reader import read_header
 from ditflow.errors import DitflowError
 from ditflow.pages.run import EMBEDDING, PAGE, drawn, run_videos
 from ditflow.pages.templating import render

@@ -77,7 +77,7 @@ class Runner:
             if other.with_suffix(suffix).exists():
                 with whole(path.with_suffix(suffix)) as partial:
                     shutil.copyfile(other.with_suffix(suffix), partial)
-        made = read_json(other)
+        made = read_json(other, dict[str, Any])
         write_result(path, made | self._describe(result, key))
         return True
 

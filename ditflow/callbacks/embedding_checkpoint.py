@@ -12,8 +12,9 @@ from ditflow.data import MotionDataModule
 from ditflow.denoising import GuidedSampling, Injection, injection_arguments
 from ditflow.embedding.checks import LOADER
 from ditflow.embedding.compatibility import scheduler_fingerprint
-from ditflow.embedding.header import EmbeddingHeader, check_readable
+from ditflow.embedding.header import EmbeddingHeader
 from ditflow.embedding.motion_embedding import MotionEmbedding
+from ditflow.embedding.reader import check_readable
 from ditflow.functional.parameterization import pack
 from ditflow.version import __version__
 

@@ -22,7 +22,7 @@ from ditflow.callbacks import (
 )
 from ditflow.callbacks.embedding_checkpoint import header_of
 from ditflow.data import MotionDataModule
-from ditflow.embedding.header import check_readable
+from ditflow.embedding.reader import check_readable
 from ditflow.errors import DitflowError
 from ditflow.module import MotionTransfer, run_of
 from ditflow.pages.run import CONFIG, PAGE, write_page_if_possible, write_run_page

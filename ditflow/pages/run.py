@@ -5,12 +5,16 @@ import logging
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
+
 from ditflow.embedding.checks import LOADER
-from ditflow.embedding.header import EmbeddingHeader, read_header
+from ditflow.embedding.header import EmbeddingHeader
+from ditflow.embedding.reader import read_header
 from ditflow.errors import DitflowError, printable, reason_of
 from ditflow.pages.curve import loss_curve
 from ditflow.pages.event_files import read_events
@@ -37,6 +41,13 @@ class Shown:
     path: Path
     name: str
     detail: str = ""
+
+
+class Record(Struct):
+    """What a predict wrote beside a video, as far as it is shown."""
+
+    prompt: str
+    seed: int
 
 
 def write_run_page(folder: Path) -> Path:
@@ -156,19 +167,12 @@ def _videos(folder: Path, config: Mapping[str, Any], header: EmbeddingHeader | N
         if path.exists():
             found.append(Shown(path, str(prompts.get(index, path.stem)), "fitted"))
     for path in written(folder, "*-seed*.json"):
-        record, video = _record(path), path.with_suffix(".mp4")
-        if record is not None and video.exists():
-            found.append(Shown(video, str(record["prompt"]), f"seed {record.get('seed')}"))
+        video = path.with_suffix(".mp4")
+        with suppress(DitflowError):  # anything else than what a predict wrote beside a video
+            record = read_json(path, Record)
+            if video.exists():
+                found.append(Shown(video, record.prompt, f"seed {record.seed}"))
     return found
-
-
-def _record(path: Path) -> dict[str, Any] | None:
-    """What a predict wrote beside a video; None for anything else."""
-    try:
-        record = read_json(path)
-    except DitflowError:
-        return None
-    return record if isinstance(record, dict) and "prompt" in record else None
 
 
 def _reuse(folder: Path, header: EmbeddingHeader, config: Mapping[str, Any]) -> str:

@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
+
 from ditflow.errors import DitflowError
 from ditflow.pages.benchmark import reference_in, video_in
 from ditflow.pages.templating import render
@@ -54,6 +56,13 @@ class Study:
     """
 
     name: str
+    trials: dict[str, Trial]
+
+
+class Key(Struct):
+    """A study's file."""
+
+    study: str
     trials: dict[str, Trial]
 
 
@@ -157,18 +166,16 @@ def read_study(path: Path) -> Study:
         DitflowError: no such file, or not a key.
     """
     try:
-        content = read_json(path)
-        trials = {name: Trial(**trial) for name, trial in content["trials"].items()}
-        study = Study(content["study"], trials)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        key = read_json(path, Key)
+    except DitflowError as error:
         raise DitflowError(
             f"key={path} is not the {KEY} that ditflow rate make wrote; give that one."
         ) from error
-    if study.name != hash_of({name: asdict(trial) for name, trial in trials.items()}):
+    if key.study != hash_of({name: asdict(trial) for name, trial in key.trials.items()}):
         raise DitflowError(
             f"key={path} was changed since ditflow rate make wrote it; make it anew."
         )
-    return study
+    return Study(key.study, key.trials)
 
 
 def _names(seed: int):
