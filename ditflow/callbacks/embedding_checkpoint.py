@@ -3,7 +3,6 @@
 import logging
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from lightning import Callback, Trainer
@@ -122,7 +121,10 @@ def header_of(
         reference=reference,
         reference_sha256=digest,
         fps=data.fps,
-        model=arguments_of(module),
+        model={
+            "backbone": {"class_path": LOADER, "init_args": backbone.options},
+            **module.sampling_arguments(),
+        },
         injection=injection_arguments(injection),
         scheduler_fingerprint=scheduler_fingerprint(backbone.scheduler),
         masked=data.mask is not None,
@@ -130,22 +132,3 @@ def header_of(
         mask_sha256=mask_digest,
         confidence=getattr(module.objective, "confidence", False) is True,
     )
-
-
-def arguments_of(module: GuidedSampling) -> dict[str, Any]:
-    """What `predict` needs to repeat this run's sampling, as arguments of `MotionTransfer`."""
-    options = module.sampler_options
-    return {
-        "backbone": {"class_path": LOADER, "init_args": module.backbone.options},
-        "target": module.target,
-        "parameterization": module.parameterization,
-        "separate_query_key": module.separate_query_key,
-        "block": module.block,
-        "num_inference_steps": options.num_steps,
-        "guidance_scale": options.guidance_scale,
-        "dynamic_guidance": options.dynamic_guidance,
-        "negative_prompt": options.negative_prompt,
-        "seed": module.seed,
-        "unguided_stride": options.unguided_stride,
-        "unguided_cache": options.unguided_cache,
-    }
