@@ -14,6 +14,7 @@ from ditflow.embedding.header import EmbeddingHeader
 from ditflow.embedding.motion_embedding import MotionEmbedding
 from ditflow.embedding.reader import check_readable
 from ditflow.functional.parameterization import pack
+from ditflow.runs.folder import EMBEDDING
 from ditflow.version import __version__
 
 log = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ class EmbeddingCheckpoint(Callback):
         filename: inside the run's output folder.
     """
 
-    def __init__(self, filename: str = "motion.safetensors"):
+    def __init__(self, filename: str = EMBEDDING):
         self.filename = filename
         self._is_whole = False
         """Whether this fit has saved all of its guided steps."""

@@ -19,7 +19,7 @@ from ditflow.errors import DitflowError, printable, reason_of
 from ditflow.pages.curve import loss_curve
 from ditflow.pages.event_files import read_events
 from ditflow.pages.templating import data_uri, link, render, sources
-from ditflow.runs.claim import LOCK
+from ditflow.runs.folder import CONFIG, EMBEDDING, EVENTS, LOCK, PAGE, REFERENCE, VIDEO
 from ditflow.runs.history import read_commands
 from ditflow.settings.trust import check_backbone_is_known
 from ditflow.utils.files import write_text, written
@@ -27,9 +27,6 @@ from ditflow.utils.untrusted import read_json, read_mapping
 
 log = logging.getLogger(__name__)
 
-PAGE = "index.html"
-CONFIG = "config.yaml"
-EMBEDDING = "motion.safetensors"
 SECTIONS = ("model", "data", "kv_injection")
 """Of a configuration, what says what was computed; the rest says how and where."""
 
@@ -98,7 +95,7 @@ def run_videos(folder: Path) -> list[Shown]:
 
 def drawn(folder: Path) -> dict[str, Any]:
     """What the templates `curve.html` and `flows.html` take of a fit's folder, finished or not."""
-    header, events = _header(folder), read_events(folder / "tensorboard")
+    header, events = _header(folder), read_events(folder / EVENTS)
     return {
         "prompts": len(header.prompts) if header else 1,
         "curve": loss_curve(events.losses),
@@ -157,9 +154,9 @@ def _videos(folder: Path, config: Mapping[str, Any], header: EmbeddingHeader | N
     given = config["data"].get("prompts") or []
     prompts = dict(enumerate(header.prompts if header is not None else given))
     found = []
-    if (folder / "reference.mp4").exists():
-        found.append(Shown(folder / "reference.mp4", "reference"))
-    fitted = {0: folder / "video.mp4"}
+    if (folder / REFERENCE).exists():
+        found.append(Shown(folder / REFERENCE, "reference"))
+    fitted = {0: folder / VIDEO}
     for path in folder.glob("video-*.mp4"):
         if match := re.match(r"video-(\d+)-", path.name):
             fitted[int(match[1])] = path

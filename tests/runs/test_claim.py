@@ -5,7 +5,8 @@ import multiprocessing
 import pytest
 
 from ditflow.errors import DitflowError
-from ditflow.runs.claim import LOCK, claim, refuse_results, remove_results
+from ditflow.runs.claim import claim, refuse_results, remove_results
+from ditflow.runs.folder import LOCK
 
 
 def hold(folder, held, let_go):
