@@ -19,7 +19,8 @@ from ditflow.errors import DitflowError, printable, reason_of
 from ditflow.pages.curve import loss_curve
 from ditflow.pages.event_files import read_events
 from ditflow.pages.templating import data_uri, link, render, sources
-from ditflow.runs.folder import CONFIG, EMBEDDING, EVENTS, LOCK, PAGE, REFERENCE, VIDEO
+from ditflow.runs.claim import LOCK
+from ditflow.runs.folder import CONFIG, EMBEDDING, FINISHED, PAGE, REFERENCE, TENSORBOARD
 from ditflow.runs.history import read_commands
 from ditflow.settings.trust import check_backbone_is_known
 from ditflow.utils.files import write_text, written
@@ -95,7 +96,7 @@ def run_videos(folder: Path) -> list[Shown]:
 
 def drawn(folder: Path) -> dict[str, Any]:
     """What the templates `curve.html` and `flows.html` take of a fit's folder, finished or not."""
-    header, events = _header(folder), read_events(folder / EVENTS)
+    header, events = _header(folder), read_events(folder / TENSORBOARD)
     return {
         "prompts": len(header.prompts) if header else 1,
         "curve": loss_curve(events.losses),
@@ -156,7 +157,7 @@ def _videos(folder: Path, config: Mapping[str, Any], header: EmbeddingHeader | N
     found = []
     if (folder / REFERENCE).exists():
         found.append(Shown(folder / REFERENCE, "reference"))
-    fitted = {0: folder / VIDEO}
+    fitted = {0: folder / FINISHED}
     for path in folder.glob("video-*.mp4"):
         if match := re.match(r"video-(\d+)-", path.name):
             fitted[int(match[1])] = path

@@ -7,8 +7,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ditflow.errors import DitflowError
-from ditflow.runs.folder import CHECKPOINTS, LOCK
 from ditflow.utils.files import make_output
+
+LOCK = ".ditflow.lock"
 
 
 @contextmanager
@@ -33,7 +34,7 @@ def claim(folder: Path, shared: bool = False) -> Iterator[None]:
             "folder."
         ) from error
     if not shared:  # all that is half written is of runs that were killed
-        remove_results(folder, (".*.partial*", f"{CHECKPOINTS}/.*.partial*"))
+        remove_results(folder, (".*.partial*", "checkpoints/.*.partial*"))
     try:
         yield
     finally:

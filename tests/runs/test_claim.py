@@ -5,8 +5,7 @@ import multiprocessing
 import pytest
 
 from ditflow.errors import DitflowError
-from ditflow.runs.claim import claim, refuse_results, remove_results
-from ditflow.runs.folder import LOCK
+from ditflow.runs.claim import LOCK, claim, refuse_results, remove_results
 
 
 def hold(folder, held, let_go):
