@@ -125,9 +125,11 @@ class MotionDataModule(LightningDataModule):
 
     def load_motion(self, module: GuidedSampling) -> MotionEmbedding:
         """The embedding, once it is known to fit the module's backbone and sampler."""
-        if self.embedding is None:
-            raise DitflowError("embedding is not given; use --embedding DIR/motion.safetensors.")
-        motion = self.motion or MotionEmbedding.from_pretrained(self.embedding)
+        motion = self.motion
+        if motion is None:
+            if self.embedding is None:
+                raise DitflowError("embedding is not given; use --embedding DIR/motion.safetensors.")
+            motion = MotionEmbedding.from_pretrained(self.embedding)
         backbone = module.backbone
         check_fits(motion.header, backbone, backbone.scheduler, module.timesteps())
         if motion.header.target == "positions":
