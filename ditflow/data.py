@@ -104,6 +104,7 @@ class MotionDataModule(LightningDataModule):
         self.video_file, self.mask_file = ("", ""), ("", "")
         """File name and SHA-256 of what was read, for the embedding's header."""
         self.motion: MotionEmbedding | None = None
+        """Of a predict; may be set in place of reading `embedding`."""
         self.finished: set[SampleItem] = set()
         """Of a predict: what is there already, and is not made again."""
         self.reference: torch.Tensor | None = None
@@ -125,11 +126,9 @@ class MotionDataModule(LightningDataModule):
 
     def load_motion(self, module: GuidedSampling) -> MotionEmbedding:
         """The embedding, once it is known to fit the module's backbone and sampler."""
-        motion = self.motion
-        if motion is None:
-            if self.embedding is None:
-                raise DitflowError("embedding is not given; use --embedding DIR/motion.safetensors.")
-            motion = MotionEmbedding.from_pretrained(self.embedding)
+        if self.motion is None and self.embedding is None:
+            raise DitflowError("embedding is not given; use --embedding DIR/motion.safetensors.")
+        motion = self.motion or MotionEmbedding.from_pretrained(self.embedding)
         backbone = module.backbone
         check_fits(motion.header, backbone, backbone.scheduler, module.timesteps())
         if motion.header.target == "positions":
