@@ -6,13 +6,8 @@ import numpy as np
 import torch
 
 from ditflow.errors import DitflowError
-from ditflow.video.reading import (
-    IMAGE_SUFFIXES,
-    FrameRange,
-    frame_count,
-    open_footage,
-    read_picture,
-)
+from ditflow.video.in_memory import Frames, count_frames, mask_pixels, open_video_or_frames
+from ditflow.video.reading import IMAGE_SUFFIXES, FrameRange, read_picture
 from ditflow.video.sizing import resize_and_crop
 
 OBJECT = 64
@@ -21,13 +16,18 @@ of DAVIS annotations; what compression leaves of black is not."""
 
 
 def read_mask(
-    path: Path, video: Path, frames: FrameRange, source: tuple[int, int, int], size: tuple[int, int]
+    mask: Path | Frames,
+    video: Path | Frames,
+    frames: FrameRange,
+    source: tuple[int, int, int],
+    size: tuple[int, int],
 ) -> torch.Tensor:
     """A mask of a reference, cut, resized and cropped exactly as the reference was.
 
     Args:
-        path: one image for all frames, or a video or folder with one for each of the reference's.
-        video: the reference's file or folder.
+        mask: one image for all frames, or a video or folder with one for each of the reference's;
+            or either in memory.
+        video: the reference's file, folder or frames.
         frames: taken from the reference.
         source: (frames, height, width) of the reference as it was read, cut but not resized.
         size: (height, width) that it was fitted to.
@@ -38,21 +38,26 @@ def read_mask(
     Raises:
         DitflowError: no such file, not a mask of this reference, or one that leaves nothing.
     """
-    if not path.exists():
+    in_memory = not isinstance(mask, Path)
+    path = "the mask given" if in_memory else mask
+    if not in_memory and not mask.exists():
         raise DitflowError(
             f"mask={path} does not exist; give an image, a video or a frames folder."
         )
     length, *own = source
-    if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES:
-        height, width = (covered := _read_image(path)).shape[1:]
+    if in_memory and len(pixels := mask_pixels(mask)) == 1:
+        height, width = (covered := pixels.max(-1) > OBJECT).shape[1:]
+    elif not in_memory and mask.is_file() and mask.suffix.lower() in IMAGE_SUFFIXES:
+        height, width = (covered := _read_image(mask)).shape[1:]
     else:
-        counts = frame_count(path, "mask"), frame_count(video)
+        counts = count_frames(mask, "mask"), count_frames(video)
         if counts[0] != counts[1]:
+            given = video if isinstance(video, Path) else "the frames given"
             raise DitflowError(
-                f"mask={path} has {counts[0]} frames, but video={video} has {counts[1]}; give a "
+                f"mask={path} has {counts[0]} frames, but video={given} has {counts[1]}; give a "
                 "mask with a frame for each, or one image for all."
             )
-        footage = open_footage(path, frames, "mask")[:length]
+        footage = open_video_or_frames(mask, frames, "mask")[:length]
         height, width = footage.height, footage.width
         covered = (frame.max(-1) > OBJECT for frame in footage)
     # Another resolution is no harm; other proportions are another picture.
