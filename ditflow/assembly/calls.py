@@ -16,7 +16,7 @@ from ditflow.embedding.motion_embedding import MotionEmbedding
 from ditflow.errors import DitflowError, shortened
 from ditflow.functional.parameterization import Target
 from ditflow.runs.claim import claim, refuse_results, remove_results
-from ditflow.runs.folder import CONFIG, MADE, check_fit_output, check_inputs
+from ditflow.runs.folder import CONFIG, MADE, check_fit_output, check_inputs, remove_reference
 from ditflow.settings.keywords import as_settings
 from ditflow.settings.options import DEFAULT_PRESET, over_default
 from ditflow.settings.stacked import Settings, read_settings
@@ -84,7 +84,7 @@ def fit(
     if output is None:
         stated["data"].setdefault("cache", False)
     folder = None if output is None else Path(output)
-    check_inputs(**files)
+    check_inputs(files)
     if folder is not None:
         check_fit_output(folder, files, overwrite)
     with notices_silenced(), ExitStack() as held:
@@ -148,10 +148,12 @@ def predict(
         settings, run = prediction(embedding, prompts, seeds, backbone, **options)
         folder = None if output is None else Path(output)
         if folder is not None:
-            paths = run.data.predictions(folder, run.module, run.used_injection).paths()
             if not overwrite:
-                refuse_results(folder, [escape(path.name) for path in paths], resumable=False)
+                names = [escape(path.name) for path in run.predictions(folder).paths()]
+                refuse_results(folder, names, resumable=False)
             held.enter_context(claim(folder))
+            if overwrite:
+                remove_reference(folder)
             _write_config(folder, settings, run)
         return run.predict(folder, progress=progress)
 

@@ -30,6 +30,8 @@ from ditflow.embedding.header import check_readable
 from ditflow.embedding.motion_embedding import MotionEmbedding
 from ditflow.module import MotionTransfer, run_of
 from ditflow.runs.checkpoints import WholeCheckpoints
+from ditflow.runs.folder import CHECKPOINTS, LAST, TENSORBOARD
+from ditflow.runs.predictions import Predictions
 from ditflow.runs.quiet import quiet_trainer
 from ditflow.runs.resume import check_same_run
 from ditflow.settings.stacked import Settings
@@ -117,6 +119,10 @@ class Run:
             log.warning(warning)
         self.injection.check(self.module.backbone)
 
+    def predictions(self, folder: Path) -> Predictions:
+        """A predict's videos in a folder, the embedding once loaded."""
+        return self.data.predictions(folder, self.module, self.used_injection)
+
     def fit(
         self,
         folder: Path | None = None,
@@ -201,14 +207,14 @@ def output_callbacks(
     if logs:
         callbacks.append(LearningRateMonitor())
     if checkpoints:
-        path = folder / "checkpoints"
-        callbacks.append(ModelCheckpoint(path, "last", enable_version_counter=False))
+        path = folder / CHECKPOINTS
+        callbacks.append(ModelCheckpoint(path, LAST, enable_version_counter=False))
     return callbacks
 
 
 def tensorboard(folder: Path) -> TensorBoardLogger:
     """The logger of an output folder."""
-    return TensorBoardLogger(folder, name="", version="tensorboard")
+    return TensorBoardLogger(folder, name="", version=TENSORBOARD)
 
 
 @contextmanager

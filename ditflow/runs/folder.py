@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ditflow.errors import DitflowError
-from ditflow.runs.claim import refuse_results
+from ditflow.runs.claim import refuse_results, remove_results
 
 CONFIG = "config.yaml"
 PAGE = "index.html"
@@ -32,7 +32,7 @@ MADE = (
 """All that a fit may leave, but for its configuration, which every run writes."""
 
 
-def check_inputs(**inputs: Path | None) -> None:
+def check_inputs(inputs: Mapping[str, Path | str | None]) -> None:
     """Refuse files that are not there, before anything is loaded.
 
     Args:
@@ -42,12 +42,12 @@ def check_inputs(**inputs: Path | None) -> None:
         DitflowError: names the first.
     """
     for name, path in inputs.items():
-        if path is not None and not path.exists():
+        if path is not None and not Path(path).exists():
             raise DitflowError(f"{name}={path} does not exist; give a video file or a folder.")
 
 
 def check_fit_output(
-    folder: Path, inputs: Mapping[str, Path | None], overwrite: bool, anew: bool = False
+    folder: Path, inputs: Mapping[str, Path | str | None], overwrite: bool, anew: bool = False
 ) -> None:
     """Refuse a folder in which a fit would write over an earlier run's results, or its own input.
 
@@ -65,8 +65,14 @@ def check_fit_output(
         refuse_results(folder, (FINISHED,) if anew else RESULTS)
     made = {path.resolve() for pattern in MADE for path in folder.glob(pattern)}
     for name, path in inputs.items():
-        if path is not None and path.resolve() in made:
+        if path is not None and Path(path).resolve() in made:
             raise DitflowError(
                 f"{name}={path} is in the output folder under a name that a run writes, and "
                 "would be lost; rename it, or give another folder."
             )
+
+
+def remove_reference(folder: Path) -> None:
+    """Remove a predict's reference, which may be of another motion; a fit's is its own."""
+    if any(folder.glob("*-seed*.json")) and not (folder / EMBEDDING).exists():
+        remove_results(folder, (REFERENCE,))
