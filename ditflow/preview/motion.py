@@ -39,6 +39,7 @@ class Motion:
 
     def median_confidence(self, mask: torch.Tensor | None = None) -> float:
         """Of the displacements between different frames, of patches that the mask has part of."""
+        assert self.confidence is not None, f"{self.name} gives none"
         return self.confidence[_between_frames(self.flow, mask) > 0].median().item()
 
 

@@ -1,5 +1,6 @@
 """Read a mask: which part of the reference is to guide."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -38,17 +39,16 @@ def read_mask(
     Raises:
         DitflowError: no such file, not a mask of this reference, or one that leaves nothing.
     """
-    in_memory = not isinstance(mask, Path)
-    path = "the mask given" if in_memory else mask
-    if not in_memory and not mask.exists():
+    if isinstance(mask, Path) and not mask.exists():
         raise DitflowError(
-            f"mask={path} does not exist; give an image, a video or a frames folder."
+            f"mask={mask} does not exist; give an image, a video or a frames folder."
         )
+    path = mask if isinstance(mask, Path) else "the mask given"
     length, *own = source
-    if in_memory and len(pixels := mask_pixels(mask)) == 1:
-        height, width = (covered := pixels.max(-1) > OBJECT).shape[1:]
-    elif not in_memory and mask.is_file() and mask.suffix.lower() in IMAGE_SUFFIXES:
-        height, width = (covered := _read_image(mask)).shape[1:]
+    still = _still_image(mask)
+    if still is not None:
+        covered: Iterable[np.ndarray] = still
+        height, width = still.shape[1:]
     else:
         counts = count_frames(mask, "mask"), count_frames(video)
         if counts[0] != counts[1]:
@@ -76,6 +76,16 @@ def read_mask(
             "be white and the rest black, and inside the centre crop and the frames taken."
         )
     return mask.expand(length, -1, -1)
+
+
+def _still_image(mask: Path | Frames) -> np.ndarray | None:
+    """[1, height, width] of bool, of one for all frames; None of one for each."""
+    if not isinstance(mask, Path):
+        pixels = mask_pixels(mask)
+        return pixels.max(-1) > OBJECT if len(pixels) == 1 else None
+    if mask.is_file() and mask.suffix.lower() in IMAGE_SUFFIXES:
+        return _read_image(mask)
+    return None
 
 
 def _read_image(path: Path) -> np.ndarray:
