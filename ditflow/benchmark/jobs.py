@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import Meta, Struct
 
 from ditflow.benchmark.references import CATEGORIES, Reference, unfit_names
 from ditflow.data import files_of
@@ -36,11 +36,11 @@ class Described(Struct):
     tracker: str
     clip: str
     grid: int
-    content: str | UnsetType = UNSET
+    content: str = ""
     seconds: Number | None = None
     peak_mib: Number | None = None
-    scores: dict[str, Number] | UnsetType = UNSET
-    error: str | UnsetType = UNSET
+    scores: dict[str, Number] = {}
+    error: str = ""
 
 
 COST = {"seconds": "seconds", "peak_mib": "peak MiB"}
@@ -197,6 +197,6 @@ def _read(path: Path) -> dict[str, Any] | None:
         described = checked(result, Described)
     except ValueError:
         return None
-    whole = described.error is not UNSET or described.scores is not UNSET
-    named = not unfit_names("", [described.backbone, described.video])  # files are named by them
-    return result if whole and named and described.category in CATEGORIES else None
+    whole = described.category in CATEGORIES and result.keys() & {"scores", "error"}
+    unfit = unfit_names("", [described.backbone, described.video])  # files are named by them
+    return result if whole and not unfit else None

@@ -91,13 +91,16 @@ def check_tensors(
     Raises:
         ValueError: names the first.
     """
+    each = (len(header.prompts), *header.latent_shape[1:])
+    latents = {"reference_latents": header.latent_shape, "latents": each}
+    if header.guided_steps > 1:  # before the first step a sampler has nothing to remember
+        latents["previous_prediction"] = each
     for name, shape in shapes.items():
         if types[name] not in ("F32", "F16", "BF16"):
             raise ValueError(f"{name} of type {types[name]}")
-        if name not in ("reference_latents", "latents", "previous_prediction", "positions"):
+        if name not in (*latents, "positions"):
             raise ValueError(f"a tensor named {shortened(name)}")
-        fits = _are_positions(header, shape) if name == "positions" else _are(name, header, shape)
-        if not fits:
+        if not (shape == latents[name] if name in latents else _are_positions(header, shape)):
             raise ValueError(f"{name} of shape {shape}")
     if header.target not in shapes:
         raise ValueError(f"there are no {header.target}")
@@ -120,15 +123,6 @@ def _contradictions(header: EmbeddingHeader) -> Iterator[str]:
         yield f"name={name}"
 
 
-def _are(name: str, header: EmbeddingHeader, shape: tuple[int, ...]) -> bool:
-    """Whether a tensor of this name has the shape of latents, one for each prompt."""
-    if name == "reference_latents":
-        return shape == header.latent_shape
-    # Before the first step a sampler has nothing to remember.
-    possible = name == "latents" or header.guided_steps > 1
-    return possible and shape == (len(header.prompts), *header.latent_shape[1:])
-
-
 def _are_positions(header: EmbeddingHeader, shape: tuple[int, ...]) -> bool:
     """Whether positions have a row for each patch, at each guided step."""
     _, frames, _, rows, columns = header.latent_shape
@@ -138,6 +132,6 @@ def _are_positions(header: EmbeddingHeader, shape: tuple[int, ...]) -> bool:
     if len(shape) < 3 or shape[0] != header.guided_steps or shape[1:-2] not in copies:
         return False
     tokens, width = shape[-2:]
-    a_patch_is_of = range(tokens, 64 * tokens + 1)
-    fits = 0 < tokens <= TOKENS and frames * rows * columns in a_patch_is_of
+    patches = frames * rows * columns  # and a patch is of 1 to 64 of them
+    fits = 0 < tokens <= TOKENS and tokens <= patches <= 64 * tokens
     return fits and (width == 3 or not coordinates)

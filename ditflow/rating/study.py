@@ -48,21 +48,15 @@ class Trial:
     seed: int
 
 
-@dataclass(frozen=True)
-class Study:
-    """Attributes:
-    name: hash of all trials; answers carry it.
-    trials: by anonymous name.
+class Study(Struct, frozen=True, rename={"name": "study"}):
+    """What `key.json` holds.
+
+    Attributes:
+        name: hash of all trials; answers carry it.
+        trials: by anonymous name.
     """
 
     name: str
-    trials: dict[str, Trial]
-
-
-class Key(Struct):
-    """A study's file."""
-
-    study: str
     trials: dict[str, Trial]
 
 
@@ -166,16 +160,16 @@ def read_study(path: Path) -> Study:
         DitflowError: no such file, or not a key.
     """
     try:
-        key = read_json(path, Key)
+        study = read_json(path, Study)
     except DitflowError as error:
         raise DitflowError(
             f"key={path} is not the {KEY} that ditflow rate make wrote; give that one."
         ) from error
-    if key.study != hash_of({name: asdict(trial) for name, trial in key.trials.items()}):
+    if study.name != hash_of({name: asdict(trial) for name, trial in study.trials.items()}):
         raise DitflowError(
             f"key={path} was changed since ditflow rate make wrote it; make it anew."
         )
-    return Study(key.study, key.trials)
+    return study
 
 
 def _names(seed: int):
