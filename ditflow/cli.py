@@ -2,7 +2,6 @@
 
 import logging
 import sys
-import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pkgutil import resolve_name
@@ -10,6 +9,7 @@ from pkgutil import resolve_name
 from ditflow.commands.table import COMMANDS, LIGHTNING, USAGE
 from ditflow.errors import DitflowError, out_of_memory, printable, shortened
 from ditflow.utils.files import full_disks_in_one_place, is_full_disk
+from ditflow.utils.notices import notices_silenced
 from ditflow.utils.stopping import sigterm_as_interrupt
 
 
@@ -62,38 +62,16 @@ def _run(args: list[str], held: ExitStack) -> int:
     elif args[0] in LIGHTNING:
         from ditflow.commands.fit_and_predict import MotionCLI
 
-        _quieten()
+        held.enter_context(notices_silenced())
         MotionCLI(args, held)
     elif args[0] in COMMANDS:
         command = resolve_name(COMMANDS[args[0]])
-        _quieten()
+        held.enter_context(notices_silenced())
         return command(args[1:])
     else:
         known = ", ".join([*LIGHTNING, *COMMANDS])
         raise DitflowError(f"command {args[0]!r} is unknown; use one of {known}.")
     return 0
-
-
-def _quieten() -> None:
-    """Keep our own lines readable: notices of libraries that a user can do nothing about, of those
-    that the command has imported."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    for name in ("diffusers", "transformers"):
-        if name in sys.modules:
-            library = resolve_name(f"{name}.utils.logging")
-            library.set_verbosity_error()
-            library.disable_progress_bar()
-    for message in (
-        ".*does not have many workers.*",
-        ".*Checkpoint directory .* exists.*",
-        ".*isinstance\\(treespec, LeafSpec\\).*",
-        ".*instantiate_classes.*",
-        ".*infer the batch indices.*",
-        ".*across ranks is zero.*",
-        ".*`training_step` returned `None`.*",
-        ".*lr_scheduler.step.*before.*optimizer.step.*",
-    ):
-        warnings.filterwarnings("ignore", message=message)
 
 
 def run() -> None:

@@ -20,6 +20,7 @@ from ditflow.data import MotionDataModule
 from ditflow.metrics.scorer import Scorer
 from ditflow.module import MotionTransfer
 from ditflow.runs.claim import remove_results
+from ditflow.runs.folder import EMBEDDING
 from ditflow.runs.quiet import quiet_trainer
 from ditflow.settings.stacked import Settings
 from ditflow.utils.files import is_full_disk, whole
@@ -77,7 +78,7 @@ class Runner:
             if other.with_suffix(suffix).exists():
                 with whole(path.with_suffix(suffix)) as partial:
                     shutil.copyfile(other.with_suffix(suffix), partial)
-        made = read_json(other)
+        made = read_json(other, dict[str, Any])
         write_result(path, made | self._describe(result, key))
         return True
 
@@ -113,7 +114,7 @@ class Runner:
                     yield result, module.videos[0], data, made, flows_of(module)
                     continue
                 again = MotionDataModule(
-                    prompts=[result.prompt], embedding=Path(folder) / "motion.safetensors"
+                    prompts=[result.prompt], embedding=Path(folder) / EMBEDDING
                 )
                 module = self._module(job, backbone)
                 with peak_memory(backbone.device) as peak:

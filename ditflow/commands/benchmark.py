@@ -27,9 +27,10 @@ from ditflow.benchmark.tensorboard import write_events
 from ditflow.errors import DitflowError
 from ditflow.metrics.scorer import Scorer
 from ditflow.pages.benchmark import write_benchmark_page
-from ditflow.pages.run import PAGE, write_page_if_possible
+from ditflow.pages.run import write_page_if_possible
 from ditflow.runs.claim import claim
-from ditflow.runs.history import MANIFEST, record_command
+from ditflow.runs.folder import MANIFEST, PAGE
+from ditflow.runs.history import record_command
 from ditflow.settings.options import manifest_path, resolve_configs
 from ditflow.settings.parsing import CommandParser
 from ditflow.utils.files import write_text
