@@ -181,6 +181,7 @@ class GuidedSampling(LightningModule):
     """The optimised tensor of every finished guided step; of latents only the last is kept."""
     previous_predictions: torch.Tensor | None
     reference_motion: torch.Tensor | None
+    reference_flow: torch.Tensor | None
     last_outputs: BlockOutputs | BlockFeatures | None
 
     def current_positions(self) -> Positions:

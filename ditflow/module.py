@@ -143,6 +143,8 @@ class MotionTransfer(GuidedSampling):
         self.rates = rates if learning_rate is None else (learning_rate, learning_rate / 2)
         self.seed = seed
         self.reference_motion: torch.Tensor | None = None
+        self.reference_flow: torch.Tensor | None = None
+        """For pictures, of an objective that has one."""
         self.reference_weight: torch.Tensor | None = None
         """How much each entry of the reference's motion counts; None where all count alike."""
         self.samplers: list[Sampler] = []
@@ -182,6 +184,7 @@ class MotionTransfer(GuidedSampling):
             with torch.no_grad():
                 outputs = self.outputs(given)
             self.reference_motion = self.objective.reference(outputs)
+            self.reference_flow = self.objective.flow(outputs)
             self.reference_weight = self.objective.weight(
                 outputs, mask_on_tokens(backbone, mask, self.reference_latents)
             )

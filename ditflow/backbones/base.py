@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
+from ditflow.backbones.pipeline_hooks import Change
 from ditflow.backbones.solver import Solver
 from ditflow.errors import DitflowError
 from ditflow.functional.motion_flow import Grid
@@ -261,3 +262,11 @@ class Backbone(ABC):
             f"family {self.family} of backbone {self.name} tells no shapes to plan from; a fit "
             "with it goes without a plan."
         )
+    @abstractmethod
+    def applied(self, change: Change, separate_query_key: bool) -> AbstractContextManager[Any]:
+        """Context in which the stock pipeline's own calls are changed; gives the pipeline.
+
+        Args:
+            change: what each pass of a call is given.
+            separate_query_key: whether ρ may have tables of their own for queries and keys.
+        """

@@ -6,7 +6,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from diffusers import CogVideoXDDIMScheduler, CogVideoXDPMScheduler, CogVideoXPipeline
+from diffusers import (
+    CogVideoXDDIMScheduler,
+    CogVideoXDPMScheduler,
+    CogVideoXPipeline,
+    CogVideoXTransformer3DModel,
+    DiffusionPipeline,
+)
 from diffusers.quantizers import PipelineQuantizationConfig
 
 from ditflow.backbones.base import Backbone
@@ -116,6 +122,24 @@ def empty_backbone(
     """
     pipeline = empty_pipeline(name, getattr(torch, dtype))
     return CogVideoXBackbone(pipeline, name, {"name": name, "dtype": dtype, **options})
+def backbone_of(pipeline: DiffusionPipeline | Backbone) -> Backbone:
+    """The adapter of a stock pipeline, which it leaves as it is, for `Backbone.applied`.
+
+    Args:
+        pipeline: of a shipped family; a backbone, of any family, is its own adapter.
+
+    Raises:
+        DitflowError: a pipeline of another family.
+    """
+    if isinstance(pipeline, Backbone):
+        return pipeline
+    transformer = getattr(pipeline, "transformer", None)
+    if isinstance(transformer, CogVideoXTransformer3DModel):
+        return CogVideoXBackbone(pipeline, "the pipeline", install=False)
+    raise DitflowError(
+        f"{type(pipeline).__name__} is of no family that ditflow ships (CogVideoX); give the "
+        "Backbone that the motion was fitted on in its place."
+    )
 
 
 def _default_device() -> str:

@@ -21,7 +21,7 @@ SEEDS = range(-(2**63), 2**64)
 Text = Annotated[str, Meta(max_length=10_000, pattern="^[^\ud800-\udfff]*$")]
 Count = Annotated[int, Meta(ge=1, le=10_000)]
 Size = Annotated[int, Meta(ge=1, le=2**15)]
-Timestep = Annotated[int, Meta(ge=0, le=10**6)]
+Timestep = Annotated[int, Meta(ge=0, le=10**6)] | Annotated[float, Meta(ge=0, le=10**6)]
 
 
 @dataclass(frozen=True)
