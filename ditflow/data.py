@@ -39,9 +39,9 @@ class GuidedSteps(Dataset):
         return max(1, self.module.gradients) * len(self.module.samplers)
 
     def __getitem__(self, index: int) -> MotionItem:
-        prompt_index = index % len(self.module.samplers)
-        timestep = self.module.samplers[prompt_index].timesteps[self.module.current_epoch]
-        return MotionItem(self.reference, prompt_index, timestep)
+        sampler = self.module.samplers[index % len(self.module.samplers)]
+        timestep = sampler.timesteps[self.module.current_epoch]
+        return MotionItem(self.reference, sampler.text, timestep)
 
 
 class MotionDataModule(LightningDataModule):
@@ -58,7 +58,8 @@ class MotionDataModule(LightningDataModule):
         stride: take every so many frames.
         resample: resample the whole reference to `num_frames` in place of cutting it.
         height, width: of the video, in pixels; by default what the backbone was trained on.
-        fps: frames a second of written videos; by default 8, and of a predict the fit's.
+        fps: frames a second of written videos; by default what the backbone was trained at, and of
+            a predict the fit's.
         embedding: of a predict: the motion.safetensors of a fit, its folder, or `user/name` on the
             Hugging Face hub, the only case that may download.
         seeds: of a predict, one video each for every prompt; by default the fit's.
@@ -96,7 +97,7 @@ class MotionDataModule(LightningDataModule):
         for seed in seeds or ():
             if not SEEDS.start <= seed < SEEDS.stop:
                 raise DitflowError(f"seeds={seed} must be {SEEDS.start} to {SEEDS.stop - 1}.")
-        self._fps = fps
+        self._fps, self._own_fps = fps, 8.0
         self.seeds = seeds
         self.store_reference, self.cache = store_reference, cache
         self.read: ReferenceVideo | None = None
@@ -114,7 +115,7 @@ class MotionDataModule(LightningDataModule):
         """Frames a second of written videos."""
         if self._fps is not None:
             return self._fps
-        return self.motion.header.fps if self.motion is not None else 8.0
+        return self._own_fps if self.motion is None else self.motion.header.fps
 
     def setup(self, stage: str) -> None:
         if stage == "fit":
@@ -130,7 +131,7 @@ class MotionDataModule(LightningDataModule):
             raise DitflowError("embedding is not given; use --embedding DIR/motion.safetensors.")
         motion = self.motion or MotionEmbedding.from_pretrained(self.embedding)
         backbone = module.backbone
-        check_fits(motion.header, backbone, backbone.scheduler, module.timesteps())
+        check_fits(motion.header, backbone, module.schedule())
         if motion.header.target == "positions":
             shape = motion.header.latent_shape
             stock, coordinates = backbone.positions(shape), backbone.coordinates(shape)
@@ -150,7 +151,7 @@ class MotionDataModule(LightningDataModule):
             self.read = read_reference(
                 backbone, self.video, self.mask, self.range, self.height, self.width
             )
-            self._read_for = wanted
+            self._read_for, self._own_fps = wanted, backbone.fps
             # Now, for at the end of a fit the files may have been moved.
             self.video_file = _name_and_hash(self.video)
             self.mask_file = ("", "") if self.mask is None else _name_and_hash(self.mask)

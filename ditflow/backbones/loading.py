@@ -6,9 +6,16 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from diffusers import CogVideoXDDIMScheduler, CogVideoXDPMScheduler, CogVideoXPipeline
+from diffusers import (
+    CogVideoXDDIMScheduler,
+    CogVideoXDPMScheduler,
+    CogVideoXPipeline,
+    CogVideoXTransformer3DModel,
+    DiffusionPipeline,
+)
 from diffusers.quantizers import PipelineQuantizationConfig
 
+from ditflow.backbones.base import Backbone
 from ditflow.backbones.cogvideox.adapter import CogVideoXBackbone
 from ditflow.backbones.kernels import check_kernel
 from ditflow.errors import DitflowError, reason_of, shortened
@@ -34,7 +41,7 @@ def load_backbone(
     split_guidance: bool = False,
     attention: AttentionKernel = "auto",
     compile_blocks: bool = False,
-) -> CogVideoXBackbone:
+) -> Backbone:
     """Load a CogVideoX pipeline as a frozen backbone.
 
     Args:
@@ -96,6 +103,26 @@ def load_backbone(
         for block in pipeline.transformer.transformer_blocks:
             block.compile()
     return backbone
+
+
+def backbone_of(pipeline: DiffusionPipeline | Backbone) -> Backbone:
+    """The adapter of a stock pipeline, which it leaves as it is, for `Backbone.applied`.
+
+    Args:
+        pipeline: of a shipped family; a backbone, of any family, is its own adapter.
+
+    Raises:
+        DitflowError: a pipeline of another family.
+    """
+    if isinstance(pipeline, Backbone):
+        return pipeline
+    transformer = getattr(pipeline, "transformer", None)
+    if isinstance(transformer, CogVideoXTransformer3DModel):
+        return CogVideoXBackbone(pipeline, "the pipeline", install=False)
+    raise DitflowError(
+        f"{type(pipeline).__name__} is of no family that ditflow ships (CogVideoX); give the "
+        "Backbone that the motion was fitted on in its place."
+    )
 
 
 def _default_device() -> str:

@@ -147,7 +147,8 @@ _CHECKS: Mapping[str, Callable[[Any], bool]] = {
     "latent_shape": _all(whole_number(1, 2**15), 5, 5),
     "target": ("latents", "positions").__contains__,
     "parameterization": ("values", "coordinates").__contains__,
-    "timesteps": _all(whole_number(0, 10**6), 1, 10_000),
+    # Whole numbers in one family, others in another.
+    "timesteps": _all(lambda value: type(value) in (int, float) and 0 <= value <= 10**6, 1, 10_000),
     "guided_steps": whole_number(1, 10_000),
     "block": whole_number(0, 10_000),
     "prompts": _all(_text, 1, 10_000),

@@ -57,7 +57,7 @@ class EmbeddingHeader:
     target: str
     parameterization: str
     scheduler: str
-    timesteps: tuple[int, ...]
+    timesteps: tuple[int | float, ...]
     guided_steps: int
     objective: str
     block: int

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import torch
 
-from ditflow.backbones.base import Backbone
+from ditflow.backbones.base import Backbone, PassInput
 from ditflow.functional.flow_loss import moving_patches
 from ditflow.functional.motion_flow import Grid
 from ditflow.functional.nearest_neighbor import nearest_neighbor_flow
 from ditflow.functional.token_mask import over_frames
-from ditflow.objectives import AttentionMotionFlow
+from ditflow.objectives import Objective
 from ditflow.reference import ReferenceVideo, encode, mask_on_tokens
 
 
@@ -77,7 +77,7 @@ class ReferenceMotion:
 @torch.no_grad()
 def read_motion(
     backbone: Backbone,
-    objective: AttentionMotionFlow,
+    objective: Objective,
     reference: ReferenceVideo,
     blocks: Sequence[int],
     guided: int,
@@ -87,7 +87,7 @@ def read_motion(
 
     Args:
         backbone: the model.
-        objective: how motion is read, τ and windows included.
+        objective: that has a motion flow of queries and keys.
         reference: at the backbone's size.
         blocks: to read, in order.
         guided: the one of them that a fit would read.
@@ -95,17 +95,13 @@ def read_motion(
     """
     latents = encode(backbone, reference.frames, cache)
     shape = tuple(latents.shape)
-    outputs = backbone.query_keys(
-        latents, 0, backbone.encode_prompt(""), backbone.positions(shape), blocks
-    )
-    read = {
-        block: Motion(
-            f"block {block}",
-            objective.reference(output).cpu(),
-            objective.confidence_of(output).cpu(),
-        )
-        for block, output in zip(blocks, outputs, strict=True)
-    }
+    given = PassInput(latents, 0, backbone.encode_prompt(""), backbone.positions(shape))
+    outputs = backbone.query_keys(given, blocks)
+    read = {}
+    for block, output in zip(blocks, outputs, strict=True):
+        sure = objective.confidence_of(output)
+        sure = None if sure is None else sure.cpu()
+        read[block] = Motion(f"block {block}", objective.flow(output).cpu(), sure)
     grid = outputs[0].grid
     ratio, count = backbone.temporal_ratio, shape[1]
     return ReferenceMotion(
