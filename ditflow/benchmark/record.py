@@ -1,29 +1,10 @@
-"""What a benchmark keeps of each fit beside its video: losses and motion flows."""
+"""What a benchmark keeps of each fit beside its video: motion flows."""
 
 import torch
 import torch.nn.functional as F
-from lightning import Callback, Trainer
 
 from ditflow.module import MotionTransfer
 from ditflow.video.pictures import flow_picture
-
-
-class Losses(Callback):
-    """Keeps the losses of a fit, without a logger."""
-
-    def __init__(self) -> None:
-        self._kept: list[torch.Tensor] = []
-
-    @property
-    def values(self) -> list[float]:
-        """The loss of each optimisation step, in order."""
-        return [loss.item() for loss in self._kept]  # only now, for a GPU waits for it
-
-    def on_train_batch_end(
-        self, trainer: Trainer, module: MotionTransfer, outputs, batch, batch_idx: int
-    ) -> None:
-        if (loss := trainer.callback_metrics.get("loss")) is not None:
-            self._kept.append(loss.detach().clone())
 
 
 def flows_of(module: MotionTransfer) -> torch.Tensor | None:
