@@ -48,41 +48,44 @@ def look(
         "status": (state_of(job), job.seconds if running else None),
         "result": (state_of(run), sizes(run)),
         "motion": state_of(preview),
-        "cancel": (running, running and job.asked_to_stop),
-        "resume": (can_go_on, "it" if run in (None, job) else run.name),
-        "began_or_ended": state_of(job),
+        "cancel": (running, "Stop at once" if running and job.asked_to_stop else "Cancel"),
+        "resume": (can_go_on, f"Go on with {'it' if run in (None, job) else run.name}"),
+        "embeddings": seen.get("embeddings"),
         "runs": (run_choices(jobs.runs), None if run is None else run.name),
         "references": [[str(reference.resolve())] for reference in references],
+        "began_or_ended": state_of(job),
     }
-    changed = {name for name in now if now[name] != seen.get(name)}
-    now["embeddings"] = (
-        embedding_choices(jobs.root)
-        if "began_or_ended" in changed or "embeddings" not in seen
-        else seen["embeddings"]
-    )
-    if now["embeddings"] != seen.get("embeddings"):
-        changed.add("embeddings")
-    stopping, what = now["cancel"][1], now["resume"][1]
+    # Their headers are read from many files: when a command began or ended, which makes them.
+    if "embeddings" not in seen or now["began_or_ended"] != seen["began_or_ended"]:
+        now["embeddings"] = embedding_choices(jobs.root)
     updates = {
         "status": lambda: status_html(job),
         "result": lambda: result_html(run),
         "motion": lambda: motion_html(preview),
-        "cancel": lambda: gr.update(
-            visible=running, value="Stop at once" if stopping else "Cancel"
-        ),
-        "resume": lambda: gr.update(visible=can_go_on, value=f"Go on with {what}"),
+        "cancel": lambda: _button(*now["cancel"]),
+        "resume": lambda: _button(*now["resume"]),
         "embeddings": lambda: _embeddings(now["embeddings"], picked),
         "runs": lambda: gr.update(
             choices=now["runs"][0], value=now["runs"][1], visible=run is not None
         ),
         "references": lambda: gr.update(samples=now["references"], visible=bool(references)),
     }
-    return [*(updates[name]() if name in changed else gr.skip() for name in updates), now]
+    return [
+        *(
+            gr.skip() if name in seen and seen[name] == now[name] else update()
+            for name, update in updates.items()
+        ),
+        now,
+    ]
 
 
 def _is_of(preview: Job | None, video: Path | None) -> bool:
     """Whether a preview shows the page's reference."""
     return preview is not None and video is not None and video_of(preview) == str(video)
+
+
+def _button(visible: bool, value: str) -> Any:
+    return gr.update(visible=visible, value=value)
 
 
 def _embeddings(choices: Sequence[tuple[str, str]], picked: str | None) -> Any:

@@ -119,7 +119,7 @@ class Jobs:
         make_output(log.parent)
         with log.open("ab") as file:
             process = subprocess.Popen(
-                [sys.executable, "-m", "ditflow.commands.run_command", *given],
+                [sys.executable, "-m", "ditflow", *given],
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,

@@ -6,8 +6,7 @@ from typing import Literal
 from urllib.parse import quote
 
 from ditflow.app.command_lines import on_page
-from ditflow.app.job import ERROR, STOPPED, WARNING, WROTE, Job
-from ditflow.app.progress import progress_of, said
+from ditflow.app.job import WROTE, Job
 from ditflow.app.remembered import prompts_of
 from ditflow.embedding.header import EmbeddingHeader, read_header
 from ditflow.embedding.listing import list_embeddings
@@ -17,10 +16,10 @@ from ditflow.pages.templating import render
 
 PHASES = {
     "preview": [],
-    "fit": ["Encoding the reference", "Guided step", "Denoising", "Decoding"],
-    "predict": ["Denoising", "Decoding"],
+    "fit": ["encoding the reference", "guided step", "denoising", "decoding"],
+    "predict": ["guided steps", "denoising", "decoding"],
 }
-"""Of each kind of command, the progress bars in their order."""
+"""Of each kind of command, what its progress goes through, in order."""
 
 DOWNLOADS = (EMBEDDING, "*.mp4", PAGE, "config.yaml", "commands.txt")
 """Files of a run that are offered, in this order."""
@@ -47,34 +46,32 @@ def status_html(job: Job | None) -> str:
     """What runs, how far it is, or how it ended."""
     if job is None:
         return render("app-status.html", job=None)
-    state = job.state
-    output = job.output()
-    progress = progress_of(output) if state == "running" else None
+    state, progress = job.state, job.progress()
+    running = state == "running"
     return render(
         "app-status.html",
         job=job,
         state=state,
         time=_minutes(job.seconds),
-        progress=progress,
+        progress=progress if progress is not None and progress.phase else None,
         phases=PHASES[job.kind],
-        outcome=outcome(job, output),
+        outcome=outcome(job),
         # Of a preview they are with what it shows.
         warnings=[] if job.kind == "preview" else [on_page(text) for text in job.warnings()],
-        said=said(output) if state != "running" else "",
+        said="" if running else "\n".join(job.lines()),
     )
 
 
-def outcome(job: Job, output: str) -> str:
+def outcome(job: Job) -> str:
     """How a command ended, in a line; empty while it runs and where all went well."""
-    lines = [line.removeprefix(WARNING) for line in said(output).splitlines()]
-    if job.state in ("running", "finished"):
-        return ""
     if job.state == "stopped":
-        told = [line for line in lines if line.startswith(STOPPED)]
-        return told[-1] if told else "Stopped."  # killed, it says nothing
-    errors = [line.removeprefix(ERROR) for line in lines if line.startswith(ERROR)]
-    if errors:
-        return on_page(errors[-1])
+        return job.notice() or "Stopped."  # killed, it says nothing
+    if job.state != "failed":
+        return ""
+    error = job.error()
+    if error is not None:
+        return on_page(error)
+    lines = job.lines()
     last = lines[-1] if lines else "it said nothing"
     return f"The command failed: {last} (all of its output: {job.log})."
 
@@ -101,16 +98,15 @@ def motion_html(job: Job | None) -> str:
     """What a preview has found."""
     if job is None or job.state != "finished":
         return ""
-    lines = said(job.output()).splitlines()
-    lines = lines[: next(i for i, line in enumerate(lines) if line.startswith(WROTE))]
-    plain = [line for line in lines if not line.startswith(WARNING)]
-    title = next(i for i, line in enumerate(plain) if line.startswith(" ")) - 1  # above the table
+    lines, warnings = job.lines(), job.warnings()
+    table = next(i for i, line in enumerate(lines) if line.startswith(" "))
+    end = next(i for i, line in enumerate(lines) if line.startswith(("Warning: ", WROTE)))
     return render(
         "app-motion.html",
-        title=plain[title],
-        notes=plain[:title],
-        table="\n".join(plain[title + 1 :]),
-        warnings=[on_page(text) for text in job.warnings()],
+        title=lines[table - 1],
+        notes=[line for line in lines[: table - 1] if line not in warnings],
+        table="\n".join(lines[table:end]),
+        warnings=[on_page(text) for text in warnings],
         video=address(job.folder / "preview.mp4"),
         picture=address(job.folder / "preview.png"),
     )

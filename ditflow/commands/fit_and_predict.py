@@ -17,6 +17,7 @@ from ditflow.callbacks import (
     GuidedProgressBar,
     KVInjection,
     MediaLogger,
+    ProgressFile,
     StopNotice,
     VideoWriter,
 )
@@ -30,6 +31,7 @@ from ditflow.plan.running import describe_run
 from ditflow.runs.checkpoints import WholeCheckpoints
 from ditflow.runs.claim import claim, refuse_results, remove_results
 from ditflow.runs.history import COMMANDS, record_command
+from ditflow.runs.progress import RunProgress
 from ditflow.runs.resume import check_same_run, checkpoint_path, read_run
 from ditflow.settings.options import SHORT, expand
 from ditflow.settings.parsing import OneLineErrors
@@ -79,6 +81,7 @@ class MotionCLI(LightningCLI):
 
     def __init__(self, args: list[str], held: ExitStack):
         self.typed, self.held = args, held
+        self.progress = held.enter_context(RunProgress())
         super().__init__(
             MotionTransfer,
             MotionDataModule,
@@ -170,6 +173,7 @@ class MotionCLI(LightningCLI):
         callbacks = [
             EmbeddingCheckpoint(),
             self.writer,
+            ProgressFile(self.progress),
             GuidedProgressBar(),
             StopNotice(self._write_page),
         ]
@@ -208,12 +212,14 @@ class MotionCLI(LightningCLI):
             remove_results(root, MADE)
         self._record_command(root)
         self._print_plan(injection)
+        self.progress.update(phase="encoding the reference", steps=1)
 
     def _claim_output(self) -> Path:
         """Hold the output folder until the command ends; the first process does so for all."""
         root = Path(self.trainer.default_root_dir)
         if self.trainer.is_global_zero:
             self.held.enter_context(claim(root))
+            self.progress.begin(root)
         return root
 
     def _record_command(self, root: Path) -> None:

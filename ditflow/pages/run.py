@@ -17,6 +17,7 @@ from ditflow.pages.event_files import read_events
 from ditflow.pages.templating import data_uri, link, render, sources
 from ditflow.runs.claim import LOCK
 from ditflow.runs.history import read_commands
+from ditflow.runs.progress import PROGRESS
 from ditflow.settings.trust import check_backbone_is_known
 from ditflow.utils.files import write_text, written
 from ditflow.utils.untrusted import read_json, read_mapping
@@ -26,6 +27,9 @@ log = logging.getLogger(__name__)
 PAGE = "index.html"
 CONFIG = "config.yaml"
 EMBEDDING = "motion.safetensors"
+UNLISTED = (PAGE, LOCK, PROGRESS)
+"""Of the files beside a page, what is no result."""
+
 SECTIONS = ("model", "data", "kv_injection")
 """Of a configuration, what says what was computed; the rest says how and where."""
 
@@ -195,7 +199,7 @@ def _png(content: bytes | None) -> str | None:
 def _files(folder: Path) -> list[tuple[str, str]]:
     """Names and addresses of what lies beside the page."""
     paths = [path for path in sorted(folder.iterdir()) if path.is_file()]
-    shown = [path for path in paths if path.name not in (PAGE, LOCK) and path.name[0] != "."]
+    shown = [path for path in paths if path.name not in UNLISTED and path.name[0] != "."]
     return [(printable(path.name), link(path, folder)) for path in shown]
 
 
