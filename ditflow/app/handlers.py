@@ -41,7 +41,7 @@ class Handlers:
         examples: Sequence[Example],
         max_frames: int,
     ):
-        self.jobs, self.configs = jobs, configs
+        self.jobs, self.configs, self.settings = jobs, configs, settings
         self.preset = Choices.of(settings)
         self.examples = {example.video: example for example in examples}
         self.max_frames = max_frames

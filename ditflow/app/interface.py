@@ -1,18 +1,15 @@
 """The page: what is on it, and which part of it calls what."""
 
-from collections.abc import Sequence
 from html import escape
-from typing import Any, NamedTuple
+from typing import Any
 
 import gradio as gr
 
 from ditflow.app.command_lines import LABELS, Choices
 from ditflow.app.handlers import Handlers
-from ditflow.app.queue import Jobs
-from ditflow.app.shipped_examples import PROMPT, Example, known_words
+from ditflow.app.shipped_examples import PROMPT, known_words
 from ditflow.app.uploads import MASK_SUFFIXES
 from ditflow.app.view import about_embedding
-from ditflow.settings.stacked import Settings
 from ditflow.utils.shipped import embedded_backbones
 
 EVERY = 0.7
@@ -28,43 +25,12 @@ QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 """Of events: no veil over what they change, and nothing for other programs to call."""
 
 
-class FitForm(NamedTuple):
-    """What of a fit's form changes from elsewhere."""
-
-    reference: gr.State
-    motion: gr.HTML
-    listed: gr.Dataset
-    restored: Sequence[Any]
-    """All that `Handlers.restore` gives, in its order."""
-
-
-class ReuseForm(NamedTuple):
-    """What of a reuse's form changes from elsewhere."""
-
-    embeddings: gr.Dropdown
-    picked: gr.State
-    """The embedding that was chosen by hand."""
-
-
-def build(
-    jobs: Jobs,
-    configs: Sequence[str],
-    settings: Settings,
-    examples: Sequence[Example],
-    max_frames: int,
-) -> gr.Blocks:
-    """The page.
-
-    Args:
-        jobs: what it starts and shows.
-        configs: presets of its fits, stacked.
-        settings: what these say.
-        examples: references to choose from.
-        max_frames: of an uploaded reference or mask.
-    """
-    on = Handlers(jobs, configs, settings, examples, max_frames)
+def build(on: Handlers) -> gr.Blocks:
+    """The page, whose events call the handlers."""
+    settings = on.settings
     backbone = settings.backbone_name
     embedded = backbone in embedded_backbones()
+    weighs = hasattr(settings.model["objective"], "confidence")
     with gr.Blocks(title="ditflow", analytics_enabled=False) as page:
         gr.HTML(
             "<h1>ditflow</h1><p>New videos that move as a reference does, by "
@@ -74,10 +40,9 @@ def build(
         with gr.Row():
             with gr.Column(scale=5, min_width=340):
                 with gr.Tab("Fit a motion"):
-                    weighs = hasattr(settings.model["objective"], "confidence")
-                    fit = fit_form(on, embedded, weighs)
+                    reference, motion, listed, restored = fit_form(on, embedded, weighs)
                 with gr.Tab("Reuse it"):
-                    reuse = reuse_form(on, embedded)
+                    embeddings, picked = reuse_form(on, embedded)
             with gr.Column(scale=6, min_width=340):
                 status = _shown("status")
                 with gr.Row():
@@ -96,22 +61,27 @@ def build(
         resume.click(on.resume, None, answer, **QUIET)
         runs.input(on.show, runs, answer, **QUIET)
         seen = gr.State({})
-        asked = [seen, fit.reference, reuse.picked]
-        chosen = [reuse.embeddings, runs, fit.listed]
-        shown = [status, result, fit.motion, cancel, resume, *chosen, seen]
-        page.load(on.restore, None, fit.restored, **QUIET)
+        asked = [seen, reference, picked]
+        shown = [status, result, motion, cancel, resume, embeddings, runs, listed, seen]
+        page.load(on.restore, None, restored, **QUIET)
         page.load(on.look, asked, shown, **QUIET)
         gr.Timer(EVERY).tick(on.look, asked, shown, **QUIET)
     return page
 
 
-def fit_form(on: Handlers, embedded: bool, weighs: bool) -> FitForm:
+def fit_form(
+    on: Handlers, embedded: bool, weighs: bool
+) -> tuple[gr.State, gr.HTML, gr.Dataset, list[Any]]:
     """Reference, prompts and options; the place of the reference's motion.
 
     Args:
         on: what its events call.
         embedded: whether the backbone is.
         weighs: whether the objective can count motion by its confidence.
+
+    Returns:
+        what changes from elsewhere: the reference's file, the place of its motion flow, references
+        to choose from, and all that `Handlers.restore` gives, in its order.
     """
     reference = gr.State(None)
     video = gr.Video(
@@ -160,11 +130,15 @@ def fit_form(on: Handlers, embedded: bool, weighs: bool) -> FitForm:
     show.click(on.preview, [reference, *choices], answer, **QUIET)
     begun = fit.click(on.fit, [reference, prompts, *choices], answer, **QUIET)
     begun.then(None, js=SHOW_STATUS)
-    return FitForm(reference, motion, listed, [video, reference, prompts, upload, *choices])
+    return reference, motion, listed, [video, reference, prompts, upload, *choices]
 
 
-def reuse_form(on: Handlers, embedded: bool) -> ReuseForm:
-    """An embedding and prompts to put its motion into; arguments as of `fit_form`."""
+def reuse_form(on: Handlers, embedded: bool) -> tuple[gr.Dropdown, gr.State]:
+    """An embedding and prompts to put its motion into; arguments as of `fit_form`.
+
+    Returns:
+        embeddings to choose from, and the one that was chosen by hand.
+    """
     picked = gr.State(None)
     embeddings = gr.Dropdown(
         label="Motion embedding",
@@ -190,7 +164,7 @@ def reuse_form(on: Handlers, embedded: bool) -> ReuseForm:
     upload.upload(on.take_embedding, upload, [embeddings, picked, upload, answer], **QUIET)
     begun = predict.click(on.predict, [embeddings, prompts, seeds], answer, **QUIET)
     begun.then(None, js=SHOW_STATUS)
-    return ReuseForm(embeddings, picked)
+    return embeddings, picked
 
 
 def _shown(elem_id: str) -> gr.HTML:

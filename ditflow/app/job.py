@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from ditflow.runs.progress import Progress, read_progress
@@ -60,7 +61,7 @@ class Job:
     def state(self) -> str:
         """`running`, `finished`, `stopped` or `failed`."""
         if self.process is None:
-            return self._last_state()
+            return self._last_state
         status = self.process.poll()
         if status is None:
             return "running"
@@ -121,6 +122,7 @@ class Job:
         said = () if progress is None else progress.messages
         return [text for level, text in said if level == "warning"]
 
+    @cached_property
     def _last_state(self) -> str:
         """Of an earlier start of the app; one that was killed has not said how it ended."""
         progress = self.progress()

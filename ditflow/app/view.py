@@ -1,6 +1,6 @@
 """What the page shows of a command, as HTML."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
@@ -8,7 +8,7 @@ from urllib.parse import quote
 from ditflow.app.command_lines import on_page
 from ditflow.app.job import WROTE, Job
 from ditflow.app.remembered import prompts_of
-from ditflow.embedding.header import EmbeddingHeader, read_header
+from ditflow.embedding.header import read_header
 from ditflow.embedding.listing import list_embeddings
 from ditflow.errors import DitflowError
 from ditflow.pages.run import EMBEDDING, PAGE, drawn, run_videos
@@ -114,8 +114,13 @@ def motion_html(job: Job | None) -> str:
 
 def embedding_choices(root: Path) -> list[tuple[str, str]]:
     """Label and path of every motion embedding there is, the latest first."""
-    found = sorted(list_embeddings(root).items(), key=lambda item: -item[0].stat().st_mtime)
-    return [(_label(path, header), str(path)) for path, header in found]
+    choices = []
+    for path, header in sorted(
+        list_embeddings(root).items(), key=lambda item: -item[0].stat().st_mtime
+    ):
+        name = path.parent.name if path.name == EMBEDDING else path.stem
+        choices.append((f"{name}: {header.target}, {_short(header.prompts)}", str(path)))
+    return choices
 
 
 def about_embedding(path: str | None) -> str:
@@ -133,24 +138,22 @@ def about_embedding(path: str | None) -> str:
     )
 
 
-def run_choices(runs: Mapping[str, Job]) -> list[tuple[str, str]]:
-    """Label and name of every fit and predict, the latest first."""
-    return [(_run_label(job), name) for name, job in reversed(runs.items())]
+def run_choices(runs: Sequence[Job]) -> list[tuple[str, str]]:
+    """Label and name of fits and predicts, the latest first.
+
+    Args:
+        runs: the latest last.
+    """
+    choices = []
+    for job in reversed(runs):
+        state = "" if job.state == "finished" else f" ({job.state})"
+        choices.append((f"{job.name}{state}: {_short(prompts_of(job))}", job.name))
+    return choices
 
 
 def address(path: Path) -> str:
     """Where the server has a file of its output folder."""
     return f"gradio_api/file={quote(str(path.resolve()))}"
-
-
-def _label(path: Path, header: EmbeddingHeader) -> str:
-    name = path.parent.name if path.name == EMBEDDING else path.stem
-    return f"{name}: {header.target}, {_short(header.prompts)}"
-
-
-def _run_label(job: Job) -> str:
-    state = "" if job.state == "finished" else f" ({job.state})"
-    return f"{job.name}{state}: {_short(prompts_of(job))}"
 
 
 def _short(prompts: Sequence[str]) -> str:

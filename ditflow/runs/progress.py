@@ -19,9 +19,6 @@ PROGRESS = "progress.json"
 EVERY = 0.5
 """Seconds between two writes within a phase at least."""
 
-SHARE = 0.02
-"""Of a run's time that writing may take: on a slow disk it is done less often."""
-
 MOST_MESSAGES = 100
 
 State = Literal["running", "finished", "stopped", "failed"]
@@ -125,12 +122,11 @@ class RunProgress:
     def _write(self) -> None:
         if self.folder is None:
             return
-        began = time.monotonic()
         self.now = replace(self.now, updated=time.time())
         with suppress(DitflowError):
-            write_text(self.folder / PROGRESS, msgspec.json.encode(self.now).decode())
-        ended = time.monotonic()
-        self._due = ended + max(EVERY, (ended - began) / SHARE)
+            text = msgspec.json.encode(self.now).decode()
+            write_text(self.folder / PROGRESS, text, flush=False)
+        self._due = time.monotonic() + EVERY
 
 
 def read_progress(folder: Path) -> Progress | None:

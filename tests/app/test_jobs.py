@@ -120,7 +120,7 @@ def test_runs_of_an_earlier_start_are_shown(tmp_path, monkeypatch):
 
     again = Jobs(tmp_path)
     assert again.last is again.run
-    assert run_choices(again.runs) == [
+    assert run_choices([*again.runs.values()]) == [
         ("predict-1: --a", "predict-1"),
         ("fit-1 (failed): a ring and 1 more", "fit-1"),
     ]
