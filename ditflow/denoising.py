@@ -1,6 +1,7 @@
 """Sampling with motion put in: what fit and predict share, and predict itself."""
 
 import logging
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple, Protocol
 
@@ -89,6 +90,8 @@ class GuidedSampling(LightningModule):
         self.parameterization, self.separate_query_key = parameterization, separate_query_key
         self.progress = True
         """Whether the steps show progress bars of their own."""
+        self.follow: Callable[[str, int, int], None] | None = None
+        """Told each phase of the sampling, how many of its steps are done, and of how many."""
         self.injection: Injection | None = None
         self.reference_latents: torch.Tensor | None = None
         self.embedding: MotionEmbedding | None = None
@@ -147,11 +150,14 @@ class GuidedSampling(LightningModule):
         positions = self.backbone.positions(tuple(sampler.latents.shape))
         steps = list(self.sampler_options.unguided(first))
         with self.backbone.block_cache(self.sampler_options.unguided_cache):
-            for step, jump in tqdm(steps, desc="Denoising", disable=not (steps and self.progress)):
+            bar = tqdm(steps, desc="Denoising", disable=not (steps and self.progress))
+            for done, (step, jump) in enumerate(bar):
+                self._tell("denoising", done, len(steps))
                 sampler.advance(step, sampler.predict(step, positions), jump)
         return sampler.latents
 
     def decode(self, latents: torch.Tensor, num_frames: int) -> torch.Tensor:
+        self._tell("decoding", 0, 1)
         with tqdm(total=1, desc="Decoding", disable=not self.progress) as bar:
             video = self.backbone.decode_video(latents, num_frames)
             bar.update()
@@ -161,6 +167,10 @@ class GuidedSampling(LightningModule):
                 "--dtype float32."
             )
         return video
+
+    def _tell(self, phase: str, done: int, total: int) -> None:
+        if self.follow is not None:
+            self.follow(phase, done, total)
 
     # -- what a fit adds (`ditflow.module.MotionTransfer`), and callbacks use ----------------------
 
@@ -215,6 +225,7 @@ class GuidedSampling(LightningModule):
         stock = self.backbone.positions(header.latent_shape)
         steps = range(header.guided_steps)
         for step in tqdm(steps, desc="Guided steps", disable=not self.progress):
+            self._tell("guided steps", step, len(steps))
             if step < embedding.first_step:
                 # Overwritten below, but the noise of a stochastic solver must be drawn.
                 sampler.advance(step, torch.zeros_like(sampler.latents, dtype=torch.float32))

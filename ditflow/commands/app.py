@@ -46,12 +46,13 @@ def app(args: Sequence[str]) -> int:
     with claim(root), tempfile.TemporaryDirectory() as uploads:
         # Before gradio is imported, which reads these then.
         os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": uploads}
+        from ditflow.app.handlers import Handlers
         from ditflow.app.interface import build
         from ditflow.app.serving import serve
 
         offered = examples(given.references, embedded, root / REFERENCES)
         jobs = Jobs(root)
-        page = build(jobs, configs, settings, offered, given.max_frames)
+        page = build(Handlers(jobs, configs, settings, offered, given.max_frames))
         shown = [root, *(example.video for example in offered)]
         try:
             address = serve(page, shown, given.host, given.port, given.max_upload_mb, users)

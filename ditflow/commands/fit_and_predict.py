@@ -11,7 +11,14 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveCon
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from ditflow.assembly.run import Run, output_callbacks, tensorboard
-from ditflow.callbacks import GuidedProgressBar, KVInjection, MediaLogger, StopNotice, VideoWriter
+from ditflow.callbacks import (
+    GuidedProgressBar,
+    KVInjection,
+    MediaLogger,
+    ProgressFile,
+    StopNotice,
+    VideoWriter,
+)
 from ditflow.data import MotionDataModule
 from ditflow.errors import DitflowError
 from ditflow.module import MotionTransfer
@@ -33,6 +40,7 @@ from ditflow.runs.folder import (
     remove_reference,
 )
 from ditflow.runs.history import record_command
+from ditflow.runs.progress import RunProgress
 from ditflow.runs.resume import checkpoint_path, read_run
 from ditflow.settings.options import SHORT, expand
 from ditflow.settings.parsing import OneLineErrors
@@ -68,6 +76,7 @@ class MotionCLI(LightningCLI):
 
     def __init__(self, args: list[str], held: ExitStack):
         self.typed, self.held = args, held
+        self.progress = held.enter_context(RunProgress())
         super().__init__(
             MotionTransfer,
             MotionDataModule,
@@ -148,6 +157,7 @@ class MotionCLI(LightningCLI):
         logs = self.subcommand == "fit" and config["logger"] is not False
         self.trainer_defaults["callbacks"] = [
             *output_callbacks(root, self.writer, logs, config["enable_checkpointing"] is not False),
+            ProgressFile(self.progress),
             GuidedProgressBar(),
             StopNotice(self._write_page),
         ]
@@ -187,6 +197,7 @@ class MotionCLI(LightningCLI):
             print(f"{describe_run(self.model, (length, *size), prompts, injection)}\n")
         except Exception as error:  # an objective of the user's own may not do without numbers
             log.warning("This fit cannot be planned (%s: %s).", type(error).__name__, error)
+        self.progress.update(phase="encoding the reference", steps=1)
 
     def before_predict(self) -> None:
         self.run.check_predict()
@@ -211,6 +222,7 @@ class MotionCLI(LightningCLI):
         """Hold the output folder until the command ends; the first process does so for all."""
         if self.trainer.is_global_zero:
             self.held.enter_context(claim(self.root))
+            self.progress.begin(self.root)
 
     def _record_command(self) -> None:
         if self.trainer.is_global_zero:

@@ -12,6 +12,7 @@ from ditflow.preview.motion import ReferenceMotion, read_motion, spread_around
 from ditflow.preview.sheet import Sheet
 from ditflow.reference import ReferenceVideo, read_reference
 from ditflow.runs.claim import claim
+from ditflow.runs.progress import RunProgress
 from ditflow.settings.options import over_default
 from ditflow.settings.parsing import CommandParser
 from ditflow.settings.stacked import read_settings
@@ -56,13 +57,14 @@ def preview(args: Sequence[str]) -> int:
     )
     _check_motion(backbone, reference)
     paths = [given.output / name for name in ("preview.png", "preview.mp4")]
-    with claim(given.output):
+    with claim(given.output), RunProgress(given.output) as progress:
         motion = read_motion(backbone, objective, reference, blocks, guided, data["cache"])
         lines = findings(motion)
         title = describe(motion, given.video.name, backbone.name)
         print(f"{title}\n{as_table(motion)}")
         for line in lines:
             print(f"Warning: {line}")
+            progress.say("warning", line)
         sheet = Sheet(motion, title, lines)
         with whole(paths[0]) as partial:
             sheet.picture().save(partial)

@@ -22,11 +22,15 @@ from ditflow.pages.templating import data_uri, link, render, sources
 from ditflow.runs.claim import LOCK
 from ditflow.runs.folder import CONFIG, EMBEDDING, FINISHED, PAGE, REFERENCE, TENSORBOARD
 from ditflow.runs.history import read_commands
+from ditflow.runs.progress import PROGRESS
 from ditflow.settings.trust import check_backbone_is_known
 from ditflow.utils.files import write_text, written
 from ditflow.utils.untrusted import read_json, read_mapping
 
 log = logging.getLogger(__name__)
+
+UNLISTED = (PAGE, LOCK, PROGRESS)
+"""Of the files beside a page, what is no result."""
 
 SECTIONS = ("model", "data", "kv_injection")
 """Of a configuration, what says what was computed; the rest says how and where."""
@@ -197,7 +201,7 @@ def _png(content: bytes | None) -> str | None:
 def _files(folder: Path) -> list[tuple[str, str]]:
     """Names and addresses of what lies beside the page."""
     paths = [path for path in sorted(folder.iterdir()) if path.is_file()]
-    shown = [path for path in paths if path.name not in (PAGE, LOCK) and path.name[0] != "."]
+    shown = [path for path in paths if path.name not in UNLISTED and path.name[0] != "."]
     return [(printable(path.name), link(path, folder)) for path in shown]
 
 
