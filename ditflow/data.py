@@ -39,9 +39,9 @@ class GuidedSteps(Dataset):
         return max(1, self.module.gradients) * len(self.module.samplers)
 
     def __getitem__(self, index: int) -> MotionItem:
-        prompt_index = index % len(self.module.samplers)
-        timestep = self.module.samplers[prompt_index].timesteps[self.module.current_epoch]
-        return MotionItem(self.reference, prompt_index, timestep)
+        sampler = self.module.samplers[index % len(self.module.samplers)]
+        timestep = sampler.timesteps[self.module.current_epoch]
+        return MotionItem(self.reference, sampler.text, timestep)
 
 
 class MotionDataModule(LightningDataModule):
@@ -129,7 +129,7 @@ class MotionDataModule(LightningDataModule):
             raise DitflowError("embedding is not given; use --embedding DIR/motion.safetensors.")
         motion = self.motion or MotionEmbedding.from_pretrained(self.embedding)
         backbone = module.backbone
-        check_fits(motion.header, backbone, backbone.scheduler, module.timesteps())
+        check_fits(motion.header, backbone, module.schedule())
         if motion.header.target == "positions":
             shape = motion.header.latent_shape
             stock, coordinates = backbone.positions(shape), backbone.coordinates(shape)

@@ -9,6 +9,7 @@ from lightning import LightningModule
 from tqdm import tqdm
 
 from ditflow.backbones.base import Backbone, BlockFeatures, BlockOutputs
+from ditflow.backbones.solver import Schedule
 from ditflow.embedding.motion_embedding import MotionEmbedding
 from ditflow.errors import DitflowError
 from ditflow.functional.parameterization import (
@@ -19,7 +20,7 @@ from ditflow.functional.parameterization import (
     positions_of,
 )
 from ditflow.objectives import Objective
-from ditflow.sampling import Sampler, SamplerOptions, scheduler_for
+from ditflow.sampling import Sampler, SamplerOptions
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ class MotionItem(NamedTuple):
     """One optimisation pass: make this prompt's motion at this timestep the reference's."""
 
     reference: torch.Tensor
-    prompt_index: int
+    prompt: str
     timestep: torch.Tensor
 
 
@@ -75,7 +76,7 @@ class GuidedSampling(LightningModule):
         separate_query_key: bool,
     ):
         super().__init__()
-        most = backbone.scheduler.config.num_train_timesteps
+        most = backbone.num_train_timesteps
         if sampler_options.num_steps > most:
             raise DitflowError(
                 f"num_inference_steps={sampler_options.num_steps} is more than the {most} that "
@@ -102,10 +103,9 @@ class GuidedSampling(LightningModule):
     def sampler(self, prompt: str, seed: int, latent_shape: tuple[int, ...]) -> Sampler:
         return Sampler(self.backbone, self.sampler_options, prompt, seed, latent_shape)
 
-    def timesteps(self) -> tuple[int, ...]:
-        """Of all denoising steps, from noise to video."""
-        scheduler = scheduler_for(self.backbone, self.sampler_options.num_steps)
-        return tuple(scheduler.timesteps.tolist())
+    def schedule(self) -> Schedule:
+        """The solver's, with the timesteps of all denoising steps, from noise to video."""
+        return self.backbone.solver(self.sampler_options.num_steps).schedule
 
     def initial_positions(self, latent_shape: tuple[int, ...]) -> torch.Tensor:
         """The parameter that stands for the stock ρ."""
@@ -207,7 +207,7 @@ class GuidedSampling(LightningModule):
         steps = range(header.guided_steps)
         for step in tqdm(steps, desc="Guided steps", disable=not self.progress):
             if step < embedding.first_step:
-                # Overwritten below, but the noise of a stochastic scheduler must be drawn.
+                # Overwritten below, but the noise of a stochastic solver must be drawn.
                 sampler.advance(step, torch.zeros_like(sampler.latents, dtype=torch.float32))
                 continue
             positions = stock

@@ -4,6 +4,7 @@ import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from lightning import Callback
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from tqdm import tqdm
 
-from ditflow.backbones.base import Backbone, BlockFeatures, BlockOutputs
+from ditflow.backbones.base import Backbone, BlockFeatures, BlockOutputs, PassInput
 from ditflow.callbacks.denoising_schedule import DenoisingSchedule
 from ditflow.data import MotionDataModule
 from ditflow.denoising import GuidedSampling, Injection, MotionItem, injection_arguments
@@ -176,13 +177,10 @@ class MotionTransfer(GuidedSampling):
         warn_of_cuts(frames, numbers)
         with tqdm(total=1, desc="Encoding the reference", disable=not self.progress) as bar:
             self.reference_latents = encode(backbone, frames, cache)
-            outputs = self.outputs(
-                self.reference_latents,
-                timestep=0,
-                prompt=backbone.encode_prompt(""),
-                positions=backbone.positions(self.reference_latents.shape),
-                grad=False,
-            )
+            positions = backbone.positions(tuple(self.reference_latents.shape))
+            given = PassInput(self.reference_latents, 0, backbone.encode_prompt(""), positions)
+            with torch.no_grad():
+                outputs = self.outputs(given)
             self.reference_motion = self.objective.reference(outputs)
             self.reference_weight = self.objective.weight(
                 outputs, mask_on_tokens(backbone, mask, self.reference_latents)
@@ -193,18 +191,9 @@ class MotionTransfer(GuidedSampling):
             log.warning("Nothing moves in %s: the result is guided to hold still.", where)
         return self.reference_motion
 
-    def outputs(
-        self,
-        latents: torch.Tensor,
-        timestep: int | torch.Tensor,
-        prompt: torch.Tensor,
-        positions: Positions,
-        grad: bool = True,
-    ) -> BlockOutputs | BlockFeatures:
+    def outputs(self, given: PassInput) -> BlockOutputs | BlockFeatures:
         """What the objective reads of one video."""
-        read = getattr(self.backbone, self.objective.reads)
-        with torch.set_grad_enabled(grad):
-            return read(latents, timestep, prompt, positions, self.block)
+        return getattr(self.backbone, self.objective.reads)(given, self.block)
 
     def _weighted(self) -> dict[str, torch.Tensor]:
         """The weights as an argument; an objective of the user's own may know none."""
@@ -222,6 +211,11 @@ class MotionTransfer(GuidedSampling):
             self.stock_positions = self.backbone.positions(shape)
             prompts = own(self.trainer, data.prompts)
             self.samplers = [self.sampler(prompt, self.seed, shape) for prompt in prompts]
+            # The videos of a prompt that is given more than once take turns.
+            rows = {prompt: [] for prompt in prompts}
+            for row, prompt in enumerate(prompts):
+                rows[prompt].append(row)
+            self._rows = {prompt: cycle(own_rows) for prompt, own_rows in rows.items()}
             if self.target == "latents":
                 start = torch.cat([sampler.latents for sampler in self.samplers]).float()
             else:
@@ -239,15 +233,14 @@ class MotionTransfer(GuidedSampling):
         """One prompt's loss at one timestep (Algorithm 1, lines 13 to 19)."""
         if self.optimization_steps == 0:
             return None
-        sampler = self.samplers[item.prompt_index]
-        step = self.current_epoch
+        row = next(self._rows[item.prompt])
+        sampler, step, positions = self.samplers[row], self.current_epoch, self.current_positions()
+        latents = sampler.latents
         if self.target == "latents":
-            latents = self.parameter[item.prompt_index : item.prompt_index + 1]
-        else:
-            latents = sampler.latents
-        positions = self.current_positions()
+            latents = self.parameter[row : row + 1]
         with self.injected(sampler, step, positions):
-            outputs = self.outputs(latents, item.timestep, sampler.prompt, positions)
+            given = PassInput(latents, item.timestep, sampler.prompt, positions)
+            outputs = self.outputs(given)
         loss = self.objective.loss(outputs, item.reference, **self._weighted())
         if not torch.isfinite(loss):
             raise DitflowError(
@@ -312,7 +305,7 @@ class MotionTransfer(GuidedSampling):
         """Remember a finished guided step's tensor, and the sampler's memory before that step."""
         if self.target == "latents":
             self.finished = [*(tensor.new_empty(0) for tensor in self.finished), optimised]
-            previous = [sampler.previous_prediction for sampler in self.samplers]
+            previous = [sampler.solver.previous_prediction for sampler in self.samplers]
             remembered = all(tensor is not None for tensor in previous)
             self.previous_predictions = torch.cat(previous) if remembered else None
         else:
@@ -386,7 +379,7 @@ def run_of(
         "optimization_steps": module.optimization_steps,
         "gradient_reuse": module.gradient_reuse,
         "rates": list(module.rates),
-        "timesteps": list(module.timesteps()),
+        "timesteps": list(module.schedule().timesteps),
         "guidance_scale": options.guidance_scale,
         "dynamic_guidance": options.dynamic_guidance,
         "negative_prompt": options.negative_prompt,

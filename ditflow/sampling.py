@@ -1,16 +1,13 @@
-"""The denoising loop, cut into steps, equal to the stock CogVideoX pipeline's to the bit."""
+"""The denoising loop, cut into steps, equal to the stock pipeline's to the bit."""
 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
 import torch
-from diffusers import CogVideoXDPMScheduler
-from diffusers.utils.torch_utils import randn_tensor
 
-from ditflow.backbones.base import Backbone
+from ditflow.backbones.base import Backbone, PassInput
 from ditflow.errors import DitflowError
 from ditflow.functional.parameterization import Positions
 
@@ -64,13 +61,6 @@ def steps_of(share: float, num_steps: int) -> int:
     return max(1, round(share * num_steps))
 
 
-def scheduler_for(backbone: Backbone, num_steps: int) -> Any:
-    """A scheduler of the backbone's configuration, set to so many steps on its device."""
-    scheduler = type(backbone.scheduler).from_config(backbone.scheduler.config)
-    scheduler.set_timesteps(num_steps, device=backbone.device)
-    return scheduler
-
-
 class Sampler:
     """The state of one video being denoised: z_t, the noise source and the solver's memory.
 
@@ -78,7 +68,7 @@ class Sampler:
         backbone: predicts.
         options: how to sample.
         prompt: the target prompt.
-        seed: of the initial noise and of a stochastic scheduler's.
+        seed: of the initial noise and of a stochastic solver's.
         latent_shape: [1, F, C, h, w].
     """
 
@@ -91,31 +81,24 @@ class Sampler:
         latent_shape: tuple[int, ...],
     ):
         self.backbone, self.options = backbone, options
-        self.prompt = backbone.encode_prompt(prompt)
+        self.text, self.prompt = prompt, backbone.encode_prompt(prompt)
         guided = options.guidance_scale > 1
         self.negative = backbone.encode_prompt(options.negative_prompt) if guided else None
-        self.scheduler = scheduler_for(backbone, options.num_steps)
-        self.timesteps: torch.Tensor = self.scheduler.timesteps
+        self.solver = backbone.solver(options.num_steps)
+        self.timesteps = self.solver.timesteps
         # On the CPU, so that a seed means the same on every machine.
         self.generator = torch.Generator().manual_seed(seed)
-        noise = randn_tensor(
-            latent_shape, generator=self.generator, device=backbone.device, dtype=self.prompt.dtype
-        )
-        self.latents = noise * self.scheduler.init_noise_sigma
-        self.noise = noise
-        self.previous_prediction: torch.Tensor | None = None
-        self._jump = 1
+        self.noise = backbone.initial_noise(latent_shape, self.generator)
+        self.latents = self.solver.start(self.noise)
+
+    def given(self, step: int, latents: torch.Tensor, positions: Positions) -> PassInput:
+        """The input of a pass at a step, with this video's prompt."""
+        return PassInput(latents, self.timesteps[step], self.prompt, positions)
 
     def predict(self, step: int, positions: Positions) -> torch.Tensor:
         """The guided prediction at a step, fp32, from the current latents."""
-        return self.backbone.denoise(
-            self.latents,
-            self.timesteps[step],
-            self.prompt,
-            self.negative,
-            positions,
-            self.guidance_scale(step),
-        )
+        given = self.given(step, self.latents, positions)
+        return self.backbone.denoise(given, self.negative, self.guidance_scale(step))
 
     def advance(self, step: int, prediction: torch.Tensor, jump: int = 1) -> None:
         """z_t → z_{t-1} (equation 1), or further.
@@ -128,29 +111,8 @@ class Sampler:
         Raises:
             DitflowError: the latents are not finite any more.
         """
-        # The scheduler finds where a step ends from the number of steps alone: so many times
-        # fewer of them lead so many times as far.
-        self.scheduler.num_inference_steps = Fraction(self.options.num_steps, jump)
-        back, self._jump = step - self._jump, jump
-        if isinstance(self.scheduler, CogVideoXDPMScheduler):
-            latents, self.previous_prediction = self.scheduler.step(
-                prediction,
-                self.previous_prediction,
-                self.timesteps[step],
-                self.timesteps[back] if step > 0 else None,
-                self.latents,
-                generator=self.generator,
-                return_dict=False,
-            )
-        else:
-            latents = self.scheduler.step(
-                prediction,
-                self.timesteps[step],
-                self.latents,
-                generator=self.generator,
-                return_dict=False,
-            )[0]
-        self.latents = latents.to(self.prompt.dtype)
+        latents = self.solver.step(step, self.latents, prediction, self.generator, jump)
+        self.latents = latents.to(self.noise.dtype)
         if not torch.isfinite(self.latents).all():
             raise DitflowError(
                 f"the latents are not finite after denoising step {step + 1} of "
@@ -158,16 +120,22 @@ class Sampler:
                 "bfloat16 or --dtype float32, or a lower learning rate or guidance_scale."
             )
 
+    def replace(self, latents: torch.Tensor) -> None:
+        """Put an optimised z_t in the place of the last step's."""
+        latents = latents.to(self.latents)
+        if not torch.equal(latents, self.latents):
+            self.latents = latents
+            self.solver.replaced()
+
     def restart(self, latents: torch.Tensor, previous_prediction: torch.Tensor | None) -> None:
         """Take the place of a saved run: its z_t, and the solver's memory of the step before."""
-        self.latents = latents.to(self.latents)
+        self.replace(latents)
         if previous_prediction is not None:
-            self.previous_prediction = previous_prediction.to(self.latents.device).float()
+            self.solver.previous_prediction = previous_prediction.to(self.latents.device).float()
 
     def noised(self, latents: torch.Tensor, step: int) -> torch.Tensor:
         """Clean latents noised to a step with this run's own initial noise."""
-        clean = latents.to(self.noise)
-        return self.scheduler.add_noise(clean, self.noise, self.timesteps[step][None])
+        return self.solver.noised(latents.to(self.noise), self.noise, step)
 
     def guidance_scale(self, step: int) -> float:
         scale, steps = self.options.guidance_scale, self.options.num_steps
@@ -179,16 +147,10 @@ class Sampler:
 
     def state_dict(self) -> dict[str, Any]:
         """Tensors in main memory only, for a Lightning checkpoint."""
-        previous = self.previous_prediction
-        return {
-            "latents": self.latents.cpu(),
-            "previous_prediction": None if previous is None else previous.cpu(),
-            "generator": self.generator.get_state(),
-        }
+        own = {"latents": self.latents.cpu(), "generator": self.generator.get_state()}
+        return own | self.solver.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        device = self.backbone.device
-        self.latents = state["latents"].to(device)
-        previous = state["previous_prediction"]
-        self.previous_prediction = None if previous is None else previous.to(device)
+        self.latents = state["latents"].to(self.backbone.device)
         self.generator.set_state(state["generator"].cpu())
+        self.solver.load_state_dict(state, self.backbone.device)

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from ditflow import DitflowError, MotionDataModule, MotionEmbedding, MotionTransfer
+from ditflow.backbones.base import PassInput
 from ditflow.callbacks import EmbeddingCheckpoint, KVInjection
 from ditflow.callbacks.embedding_checkpoint import header_of
 from ditflow.module import LearningRates
@@ -385,13 +386,10 @@ def test_float16_keeps_small_gradients(reference_video, tmp_path, monkeypatch):
         data = MotionDataModule(video=reference_video, prompts=["x"])
         make_trainer(tmp_path, injection=False).fit(module, data)
         latents = module.samplers[0].noise.float().requires_grad_()
-        outputs = exact.query_key(
-            latents,
-            module.samplers[0].timesteps[0],
-            exact.encode_prompt("x"),
-            exact.positions(tuple(latents.shape)),
-            2,
-        )
+        positions = exact.positions(tuple(latents.shape))
+        timestep = module.samplers[0].timesteps[0]
+        given = PassInput(latents, timestep, exact.encode_prompt("x"), positions)
+        outputs = exact.query_key(given, 2)
         module.objective.loss(outputs, module.reference_motion).backward()
         return seen[0], latents.grad
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from ditflow.utils.lazy import importer
 
 if TYPE_CHECKING:
-    from ditflow.backbones.base import Backbone, BlockOutputs, KeyValues
+    from ditflow.backbones.base import Backbone, BlockOutputs, KeyValues, PassInput
     from ditflow.backbones.cogvideox.adapter import CogVideoXBackbone
     from ditflow.backbones.loading import load_backbone
     from ditflow.functional.parameterization import Positions
@@ -15,6 +15,7 @@ __all__ = [
     "BlockOutputs",
     "CogVideoXBackbone",
     "KeyValues",
+    "PassInput",
     "Positions",
     "load_backbone",
 ]
@@ -27,6 +28,7 @@ __getattr__ = importer(
         "BlockOutputs": "base",
         "CogVideoXBackbone": "cogvideox.adapter",
         "KeyValues": "base",
+        "PassInput": "base",
         "Positions": "base",
         "load_backbone": "loading",
     },

@@ -2,13 +2,32 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
+from ditflow.backbones.solver import Solver
+from ditflow.errors import DitflowError
 from ditflow.functional.motion_flow import Grid
 from ditflow.functional.parameterization import Positions
+
+
+class PassInput(NamedTuple):
+    """What a pass of the transformer is given.
+
+    Attributes:
+        latents: z_t, [B, F, C, h, w].
+        timestep: t; 0 is a clean video.
+        prompt: as `Backbone.encode_prompt` gives it.
+        positions: ρ.
+    """
+
+    latents: torch.Tensor
+    timestep: int | torch.Tensor
+    prompt: torch.Tensor
+    positions: Positions
 
 
 @dataclass(frozen=True)
@@ -56,20 +75,30 @@ class KeyValues:
 class Backbone(ABC):
     """A frozen text-to-video transformer with its VAE, text encoder and scheduler.
 
-    Latents are [B, F, C, h, w], scaled as the transformer sees them; frames are
-    [T, 3, height, width] in [0, 1]; prompts are encoded once, [1, L, width of the text encoder].
+    Latents are [B, F, C, h, w], scaled as the transformer sees them, whatever the family's own
+    layout; frames are [T, 3, height, width] in [0, 1]; prompts are encoded once,
+    [1, L, width of the text encoder].
     """
 
     name: str
     """Name or path it was loaded from."""
     family: str
     """Name of the adapter's family, such as `cogvideox`."""
+    options: dict[str, Any]
+    """Arguments of `load_backbone` that load it again, plain values; of a loader of one's own,
+    what an embedding is to say of it."""
     device: torch.device
     """Where it computes; under offloading not where all weights are."""
 
     @property
     @abstractmethod
-    def dtype(self) -> torch.dtype: ...
+    def dtype(self) -> torch.dtype:
+        """Of the weights."""
+
+    @property
+    @abstractmethod
+    def latents_dtype(self) -> torch.dtype:
+        """Of z_t between passes, as the stock pipeline keeps it."""
 
     @property
     @abstractmethod
@@ -82,16 +111,33 @@ class Backbone(ABC):
 
     @property
     @abstractmethod
-    def temporal_ratio(self) -> int:
-        """Frames of video a latent frame stands for."""
+    def fps(self) -> float:
+        """Frames a second of the videos it was trained on."""
+
+    @property
+    @abstractmethod
+    def num_train_timesteps(self) -> int:
+        """Denoising steps of its schedule, the most that a video can be sampled in."""
 
     @abstractmethod
     def fingerprint(self) -> str:
         """Hash of the configuration that a motion embedding depends on."""
 
+    # -- sizes -----------------------------------------------------------------------------------
+
+    @property
     @abstractmethod
-    def check_size(self, num_frames: int, height: int, width: int) -> None:
-        """Raise `DitflowError` for a video size that the patching cannot take."""
+    def temporal_ratio(self) -> int:
+        """Frames of video a latent frame stands for."""
+
+    @property
+    @abstractmethod
+    def size_multiple(self) -> int:
+        """Height and width in pixels are multiples of it."""
+
+    @abstractmethod
+    def default_size(self) -> tuple[int, int, int]:
+        """(frames, height, width) it was trained on."""
 
     @abstractmethod
     def latent_shape(self, num_frames: int, height: int, width: int) -> tuple[int, ...]:
@@ -99,6 +145,32 @@ class Backbone(ABC):
 
     @abstractmethod
     def token_grid(self, latent_shape: tuple[int, ...]) -> Grid: ...
+
+    def check_size(self, num_frames: int, height: int, width: int) -> None:
+        """Raise `DitflowError` for a video size that VAE or patching cannot take."""
+        ratio, multiple = self.temporal_ratio, self.size_multiple
+        if num_frames < 1 + ratio or (num_frames - 1) % ratio:
+            nearest = max(1 + ratio, (num_frames - 1) // ratio * ratio + 1)
+            raise DitflowError(
+                f"num_frames={num_frames} does not fit {self.name}, whose videos have "
+                f"{ratio}k+1 frames, k at least 1; use {nearest} or {nearest + ratio}."
+            )
+        for option, value in (("height", height), ("width", width)):
+            if value < multiple or value % multiple:
+                below = max(multiple, value // multiple * multiple)
+                raise DitflowError(
+                    f"{option}={value} does not fit the patching of {self.name}; "
+                    f"use a multiple of {multiple}, such as {below} or {below + multiple}."
+                )
+
+    def check_block(self, block: int) -> None:
+        """Raise `DitflowError` for a block that it has not."""
+        if not 0 <= block < self.num_blocks:
+            raise DitflowError(
+                f"block={block} is out of range: {self.name} has blocks 0 to {self.num_blocks - 1}."
+            )
+
+    # -- text and video --------------------------------------------------------------------------
 
     @abstractmethod
     def encode_prompt(self, prompt: str) -> torch.Tensor: ...
@@ -113,6 +185,8 @@ class Backbone(ABC):
     @abstractmethod
     def decode_video(self, latents: torch.Tensor, num_frames: int) -> torch.Tensor: ...
 
+    # -- positions -------------------------------------------------------------------------------
+
     @abstractmethod
     def positions(self, latent_shape: tuple[int, ...]) -> Positions:
         """The stock ρ, as the stock pipeline makes it for this size."""
@@ -125,62 +199,49 @@ class Backbone(ABC):
     def positions_at(self, coordinates: torch.Tensor) -> Positions:
         """ρ of tokens at any coordinates, differentiable."""
 
-    @abstractmethod
-    def query_key(
-        self,
-        latents: torch.Tensor,
-        timestep: int | torch.Tensor,
-        prompt: torch.Tensor,
-        positions: Positions,
-        block: int,
-    ) -> BlockOutputs:
+    # -- passes ----------------------------------------------------------------------------------
+
+    def query_key(self, given: PassInput, block: int) -> BlockOutputs:
         """Run one video up to block's queries and keys, and no further."""
+        return self.query_keys(given, [block])[0]
 
     @abstractmethod
-    def query_keys(
-        self,
-        latents: torch.Tensor,
-        timestep: int | torch.Tensor,
-        prompt: torch.Tensor,
-        positions: Positions,
-        blocks: Sequence[int],
-    ) -> list[BlockOutputs]:
+    def query_keys(self, given: PassInput, blocks: Sequence[int]) -> list[BlockOutputs]:
         """Queries and keys of several blocks in one pass, up to the last of them."""
 
     @abstractmethod
-    def features(
-        self,
-        latents: torch.Tensor,
-        timestep: int | torch.Tensor,
-        prompt: torch.Tensor,
-        positions: Positions,
-        block: int,
-    ) -> BlockFeatures:
+    def features(self, given: PassInput, block: int) -> BlockFeatures:
         """Run one video to block's output, and no further."""
 
     @abstractmethod
-    def record_key_values(
-        self,
-        latents: torch.Tensor,
-        timestep: int | torch.Tensor,
-        prompt: torch.Tensor,
-        positions: Positions,
-        block: int = 0,
-    ) -> KeyValues:
+    def record_key_values(self, given: PassInput, block: int = 0) -> KeyValues:
         """Run one video up to block's keys and values, without gradients."""
 
     @abstractmethod
-    def injected(self, key_values: KeyValues | None) -> Any:
+    def injected(self, key_values: KeyValues | None) -> AbstractContextManager[None]:
         """Context in which the block's image keys and values are replaced; None does nothing."""
 
     @abstractmethod
     def denoise(
-        self,
-        latents: torch.Tensor,
-        timestep: torch.Tensor,
-        prompt: torch.Tensor,
-        negative_prompt: torch.Tensor | None,
-        positions: Positions,
-        guidance_scale: float,
+        self, given: PassInput, negative_prompt: torch.Tensor | None, guidance_scale: float
     ) -> torch.Tensor:
         """The guided prediction, fp32; without a negative prompt, the conditional one."""
+
+    @abstractmethod
+    def block_cache(self, threshold: float) -> AbstractContextManager[None]:
+        """Context of one video's denoising passes, one after the other, in which what all blocks
+        but the first added is kept until what the first adds has changed by more than `threshold`
+        of itself; 0 keeps nothing."""
+
+    # -- sampling --------------------------------------------------------------------------------
+
+    def initial_noise(
+        self, latent_shape: tuple[int, ...], generator: torch.Generator
+    ) -> torch.Tensor:
+        """The noise that the stock pipeline draws from this generator, which is on the CPU."""
+        noise = torch.randn(latent_shape, generator=generator, dtype=self.latents_dtype)
+        return noise.to(self.device)
+
+    @abstractmethod
+    def solver(self, num_steps: int) -> Solver:
+        """A solver of one video, as the stock pipeline's scheduler."""

@@ -9,6 +9,7 @@ import torch
 from diffusers import CogVideoXDDIMScheduler, CogVideoXDPMScheduler, CogVideoXPipeline
 from diffusers.quantizers import PipelineQuantizationConfig
 
+from ditflow.backbones.base import Backbone
 from ditflow.backbones.cogvideox.adapter import CogVideoXBackbone
 from ditflow.backbones.kernels import check_kernel
 from ditflow.errors import DitflowError, reason_of, shortened
@@ -34,7 +35,7 @@ def load_backbone(
     split_guidance: bool = False,
     attention: AttentionKernel = "auto",
     compile_blocks: bool = False,
-) -> CogVideoXBackbone:
+) -> Backbone:
     """Load a CogVideoX pipeline as a frozen backbone.
 
     Args:

@@ -43,7 +43,7 @@ class DenoisingSchedule(Callback):
             positions = module.current_positions()
             for index, sampler in enumerate(module.samplers):
                 if module.target == "latents":
-                    sampler.latents = optimised[index : index + 1].to(sampler.latents)
+                    sampler.replace(optimised[index : index + 1])
                 module.denoise_guided(sampler, step, positions)
 
     def on_fit_end(self, trainer: Trainer, module: GuidedSampling) -> None:

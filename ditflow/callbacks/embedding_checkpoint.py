@@ -11,7 +11,6 @@ from lightning import Callback, Trainer
 from ditflow.data import MotionDataModule
 from ditflow.denoising import GuidedSampling, Injection, injection_arguments
 from ditflow.embedding.checks import LOADER
-from ditflow.embedding.compatibility import scheduler_fingerprint
 from ditflow.embedding.header import EmbeddingHeader, check_readable
 from ditflow.embedding.motion_embedding import MotionEmbedding
 from ditflow.functional.parameterization import pack
@@ -96,7 +95,7 @@ def header_of(
 ) -> EmbeddingHeader:
     """The header of a fit's embedding with all of its guided steps, known once the reference is
     read."""
-    backbone = module.backbone
+    backbone, schedule = module.backbone, module.schedule()
     num_frames, _, height, width = data.frames.shape
     reference, digest = data.video_file
     mask, mask_digest = data.mask_file
@@ -111,8 +110,8 @@ def header_of(
         latent_shape=backbone.latent_shape(num_frames, height, width),
         target=module.target,
         parameterization=module.parameterization,
-        scheduler=type(backbone.scheduler).__name__,
-        timesteps=module.timesteps(),
+        scheduler=schedule.name,
+        timesteps=schedule.timesteps,
         guided_steps=module.guided_steps,
         objective=type(module.objective).__name__,
         block=module.block,
@@ -123,7 +122,7 @@ def header_of(
         fps=data.fps,
         model=arguments_of(module),
         injection=injection_arguments(injection),
-        scheduler_fingerprint=scheduler_fingerprint(backbone.scheduler),
+        scheduler_fingerprint=schedule.fingerprint,
         masked=data.mask is not None,
         mask=mask,
         mask_sha256=mask_digest,

@@ -84,13 +84,8 @@ class KVInjection(Callback):
         if recorded is not None and recorded.holds(step, relevant):
             return recorded.key_values
         latents = module.reference_latents.to(sampler.latents.device)
-        key_values = module.backbone.record_key_values(
-            sampler.noised(latents, step),
-            sampler.timesteps[step],
-            sampler.prompt,
-            positions,
-            self.block,
-        )
+        given = sampler.given(step, sampler.noised(latents, step), positions)
+        key_values = module.backbone.record_key_values(given, self.block)
         copies = tuple(part.clone() for part in relevant)  # the optimiser changes ρ in place
         self._recorded[sampler] = Recorded(step, copies, key_values)
         return key_values

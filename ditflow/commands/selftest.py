@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from ditflow.backbones.base import Backbone
+from ditflow.backbones.base import Backbone, PassInput
 from ditflow.callbacks import KVInjection
 from ditflow.data import MotionDataModule
 from ditflow.functional.flow_loss import moving_patches
@@ -111,10 +111,9 @@ def moved(
     # Read apart: the objective may be another.
     latents = module.reference_latents
     with torch.no_grad():
-        outputs = backbone.query_key(
-            latents, 0, backbone.encode_prompt(""), backbone.positions(latents.shape), module.block
-        )
-        flow = AttentionMotionFlow().reference(outputs)
+        positions = backbone.positions(tuple(latents.shape))
+        given = PassInput(latents, 0, backbone.encode_prompt(""), positions)
+        flow = AttentionMotionFlow().reference(backbone.query_key(given, module.block))
     later = torch.ones(flow.shape[:2]).triu(1).bool().to(flow.device)[..., None]
     moving = moving_patches(flow) & later
     return flow[..., 0][moving].mean().item(), displacement(video, LucasKanade())

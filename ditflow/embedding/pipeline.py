@@ -17,6 +17,7 @@ from ditflow.backbones.cogvideox.positions import (
     stock_coordinates,
     stock_positions,
 )
+from ditflow.backbones.cogvideox.solver import schedule_of
 from ditflow.embedding.compatibility import check_schedule
 from ditflow.embedding.stored import StoredMotion
 from ditflow.errors import DitflowError
@@ -167,7 +168,7 @@ class _Applied:
             raise DitflowError(
                 "the pipeline's scheduler was exchanged inside applied_to; exchange it before."
             )
-        check_schedule(header, self.scheduler, tuple(self.scheduler.timesteps.tolist()))
+        check_schedule(header, schedule_of(self.scheduler))
         if shape[1:] != tuple(header.latent_shape[1:]):
             raise DitflowError(
                 f"the embedding fits latents {tuple(header.latent_shape[1:])}, this call has "

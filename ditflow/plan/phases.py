@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from ditflow.backbones.base import Backbone, BlockFeatures, BlockOutputs
+from ditflow.backbones.base import Backbone, BlockFeatures, BlockOutputs, PassInput
 from ditflow.functional.parameterization import (
     Parameterization,
     Target,
@@ -135,7 +135,8 @@ def _read_reference(backbone: Backbone, work: Work) -> int:
     positions = backbone.positions(latents.shape)
     read = getattr(backbone, work.objective.reads)
     with torch.no_grad(), LiveMemory() as live:
-        outputs = read(latents, 0, prompt, positions, min(work.block, DEPTHS[0]))
+        given = PassInput(latents, 0, prompt, positions)
+        outputs = read(given, min(work.block, DEPTHS[0]))
         passing = live.peak
     kept = sum(part.nbytes for part in _parts(outputs))
     return max(passing, kept + _peak(lambda: work.objective.reference(outputs.detach())))
@@ -145,7 +146,8 @@ def _denoise(backbone: Backbone, work: Work) -> int:
     latents, prompt = _latents(backbone, work), _prompt(backbone, work)
     negative = prompt if work.guidance else None
     positions = backbone.positions(latents.shape)
-    return _peak(lambda: backbone.denoise(latents, 500, prompt, negative, positions, 6.0))
+    given = PassInput(latents, 500, prompt, positions)
+    return _peak(lambda: backbone.denoise(given, negative, 6.0))
 
 
 def _optimise(backbone: Backbone, work: Work) -> int:
@@ -185,9 +187,9 @@ def _optimise_at(
             positions = positions_of(parameter, work.parameterization, backbone.positions_at)
         optimizer = torch.optim.Adam([parameter])
         source = parameter if work.target == "latents" else latents
-        recorded = backbone.record_key_values(latents[:1], 500, prompt, stock)
+        recorded = backbone.record_key_values(PassInput(latents[:1], 500, prompt, stock))
         with backbone.injected(recorded):
-            outputs = read(source[:1], 500, prompt, positions, block)
+            outputs = read(PassInput(source[:1], 500, prompt, positions), block)
         held, parts = live.now, _parts(outputs)
         torch.autograd.backward(parts, [torch.empty_like(part) for part in parts])
         optimizer.step()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ditflow.backbones.base import Backbone
+from ditflow.backbones.base import Backbone, PassInput
 from ditflow.functional.flow_loss import moving_patches
 from ditflow.functional.motion_flow import Grid
 from ditflow.functional.nearest_neighbor import nearest_neighbor_flow
@@ -39,6 +39,7 @@ class Motion:
 
     def median_confidence(self, mask: torch.Tensor | None = None) -> float:
         """Of the displacements between different frames, of patches that the mask has part of."""
+        assert self.confidence is not None, f"{self.name} gives none"
         return self.confidence[_between_frames(self.flow, mask) > 0].median().item()
 
 
@@ -95,9 +96,8 @@ def read_motion(
     """
     latents = encode(backbone, reference.frames, cache)
     shape = tuple(latents.shape)
-    outputs = backbone.query_keys(
-        latents, 0, backbone.encode_prompt(""), backbone.positions(shape), blocks
-    )
+    given = PassInput(latents, 0, backbone.encode_prompt(""), backbone.positions(shape))
+    outputs = backbone.query_keys(given, blocks)
     read = {
         block: Motion(
             f"block {block}",

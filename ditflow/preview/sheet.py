@@ -37,7 +37,9 @@ class Sheet:
         # The longest but a few: an odd match across the frame would leave all else pale.
         longest = np.quantile(moving.numpy(), 0.95) if len(moving) else 0.0
         self.strongest = max(1.0, float(longest))
-        self.most = max(1e-6, motion.guided.confidence.max().item())
+        assert motion.guided.confidence is not None, "a block's attention gives one"
+        self.confidence = motion.guided.confidence
+        self.most = max(1e-6, self.confidence.max().item())
 
     def headings(self) -> list[str]:
         """Of the columns, two lines each."""
@@ -65,7 +67,7 @@ class Sheet:
             away = shown.flow[start, end].reshape(*size, 2)
             return draw_flow(picture, away, self.strongest, mask)
 
-        confidence = motion.guided.confidence[start, end].reshape(size)
+        confidence = self.confidence[start, end].reshape(size)
         return [
             picture,
             *(flow(shown) for shown in (*motion.blocks, motion.latents)),

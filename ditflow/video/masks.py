@@ -1,5 +1,6 @@
 """Read a mask: which part of the reference is to guide."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +45,8 @@ def read_mask(
         )
     length, *own = source
     if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES:
-        height, width = (covered := _read_image(path)).shape[1:]
+        covered: Iterable[np.ndarray] = (image := _read_image(path))
+        height, width = image.shape[1:]
     else:
         counts = frame_count(path, "mask"), frame_count(video)
         if counts[0] != counts[1]:

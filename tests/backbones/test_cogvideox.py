@@ -7,7 +7,7 @@ from diffusers.models.attention_processor import CogVideoXAttnProcessor2_0
 
 from ditflow import DitflowError
 from ditflow.backbones import CogVideoXBackbone
-from ditflow.backbones.base import KeyValues
+from ditflow.backbones.base import KeyValues, PassInput
 from ditflow.backbones.cogvideox.attention import AttentionControl, controlled
 from ditflow.sampling import Sampler, SamplerOptions
 from tests.conftest import tiny_pipeline
@@ -111,7 +111,7 @@ def weights(name):
 
 def test_early_exit_gives_a_whole_pass_queries_and_keys(inputs):
     tiny, latents, prompt, positions = inputs
-    outputs = tiny.query_key(latents, 300, prompt, positions, block=1)
+    outputs = tiny.query_key(PassInput(latents, 300, prompt, positions), block=1)
     rotary = positions if tiny.rotary else None
     seen = stock_pass(tiny.pipeline, latents, 300, prompt, rotary)
     text = prompt.shape[1]
@@ -131,9 +131,9 @@ def test_features_are_a_whole_pass_output_of_the_block(inputs, block):
     hook = tiny.transformer.transformer_blocks[block].register_forward_hook(
         lambda _m, _i, output: seen.append(output[0])
     )
-    tiny.denoise(latents, torch.tensor(300), prompt, None, positions, 1.0)
+    tiny.denoise(PassInput(latents, torch.tensor(300), prompt, positions), None, 1.0)
     hook.remove()
-    ours = tiny.features(latents, 300, prompt, positions, block)
+    ours = tiny.features(PassInput(latents, 300, prompt, positions), block)
     assert (ours.features - seen[0][0]).abs().max() == 0
     frames, height, width = ours.grid
     assert ours.features.shape == (frames * height * width, 32)
@@ -145,28 +145,28 @@ def test_early_exit_runs_no_later_block(inputs, read, ran_blocks):
     ran = []
     for index, block in enumerate(tiny.transformer.transformer_blocks):
         block.ff.register_forward_hook(lambda *_, index=index: ran.append(index))
-    getattr(tiny, read)(latents, 300, prompt, positions, block=1)
+    getattr(tiny, read)(PassInput(latents, 300, prompt, positions), block=1)
     assert ran == ran_blocks
     # The early exit is gone again.
-    tiny.denoise(latents, torch.tensor(300), prompt, None, positions, 1.0)
+    tiny.denoise(PassInput(latents, torch.tensor(300), prompt, positions), None, 1.0)
     assert ran == [*ran_blocks, 0, 1, 2]
 
 
 @pytest.mark.parametrize("name", ["record", "replacement"])
 def test_control_is_gone_after_an_exception(inputs, name):
     tiny, latents, prompt, positions = inputs
-    before = tiny.denoise(latents, torch.tensor(300), prompt, None, positions, 1.0)
+    before = tiny.denoise(PassInput(latents, torch.tensor(300), prompt, positions), None, 1.0)
     processors = [b.attn1.processor for b in tiny.transformer.transformer_blocks]
     controls = [processor.control for processor in processors]
     if name == "record":
         context = controlled(tiny.transformer, {0: AttentionControl(record="query_key", stop=True)})
     else:
-        context = tiny.injected(tiny.record_key_values(latents, 900, prompt, positions))
+        context = tiny.injected(tiny.record_key_values(PassInput(latents, 900, prompt, positions)))
     with pytest.raises(RuntimeError, match="stop here"), context:
         raise RuntimeError("stop here")
     assert [p.control for p in processors] == controls
     assert all(p.control.replacement is None for p in processors)
-    after = tiny.denoise(latents, torch.tensor(300), prompt, None, positions, 1.0)
+    after = tiny.denoise(PassInput(latents, torch.tensor(300), prompt, positions), None, 1.0)
     assert (before - after).abs().max() == 0
 
 
@@ -185,14 +185,14 @@ def test_positions_are_gone_after_an_exception(inputs):
 def test_injecting_ones_own_keys_and_values_changes_nothing(inputs):
     tiny, latents, prompt, positions = inputs
     timestep = torch.tensor(300)
-    plain = tiny.denoise(latents, timestep, prompt, None, positions, 1.0)
-    own = tiny.record_key_values(latents, timestep, prompt, positions)
+    plain = tiny.denoise(PassInput(latents, timestep, prompt, positions), None, 1.0)
+    own = tiny.record_key_values(PassInput(latents, timestep, prompt, positions))
     with tiny.injected(own):
-        injected = tiny.denoise(latents, timestep, prompt, None, positions, 1.0)
+        injected = tiny.denoise(PassInput(latents, timestep, prompt, positions), None, 1.0)
     torch.testing.assert_close(injected, plain, atol=1e-6, rtol=0)
-    other = tiny.record_key_values(latents.flip(-1), timestep, prompt, positions)
+    other = tiny.record_key_values(PassInput(latents.flip(-1), timestep, prompt, positions))
     with tiny.injected(other):
-        changed = tiny.denoise(latents, timestep, prompt, None, positions, 1.0)
+        changed = tiny.denoise(PassInput(latents, timestep, prompt, positions), None, 1.0)
     assert (changed - plain).abs().max() > 1e-3
 
 
@@ -200,7 +200,9 @@ def test_gradients_reach_latents_and_positions_and_no_weight(inputs):
     tiny, latents, prompt, _positions = inputs
     coordinates = tiny.coordinates(latents.shape).requires_grad_()
     latents = latents.requires_grad_()
-    outputs = tiny.query_key(latents, 300, prompt, tiny.positions_at(coordinates), block=2)
+    outputs = tiny.query_key(
+        PassInput(latents, 300, prompt, tiny.positions_at(coordinates)), block=2
+    )
     (outputs.query.square().mean() + outputs.key.square().mean()).backward()
     assert latents.grad.abs().max() > 0
     assert coordinates.grad.abs().max() > 0
@@ -210,14 +212,14 @@ def test_gradients_reach_latents_and_positions_and_no_weight(inputs):
 @pytest.mark.parametrize("read", ["query_key", "features"])
 def test_gradient_checkpointing_gives_the_same_gradients(inputs, read):
     tiny, latents, prompt, positions = inputs
-    other = tiny.record_key_values(latents.flip(-1), 300, prompt, positions)
+    other = tiny.record_key_values(PassInput(latents.flip(-1), 300, prompt, positions))
     # Far from the generation's own: computed again without them, the gradient would be another.
     other = KeyValues(0, 30 * other.key, 30 * other.value)
 
     def gradient(key_values=other):
         tensor = latents.detach().clone().requires_grad_()
         with tiny.injected(key_values):
-            outputs = getattr(tiny, read)(tensor, 300, prompt, positions, block=2)
+            outputs = getattr(tiny, read)(PassInput(tensor, 300, prompt, positions), block=2)
         if read == "query_key":
             (outputs.query.sin() * outputs.key.cos()).mean().backward()
         else:
@@ -241,8 +243,8 @@ def test_coordinates_give_the_stock_positions(tiny):
 def test_a_swapped_table_is_the_one_that_is_added(inputs):
     tiny, latents, prompt, positions = inputs
     moved = tiny.positions_at(tiny.coordinates(latents.shape) + 1.5)
-    plain = tiny.denoise(latents, torch.tensor(300), prompt, None, positions, 1.0)
-    shifted = tiny.denoise(latents, torch.tensor(300), prompt, None, moved, 1.0)
+    plain = tiny.denoise(PassInput(latents, torch.tensor(300), prompt, positions), None, 1.0)
+    shifted = tiny.denoise(PassInput(latents, torch.tensor(300), prompt, moved), None, 1.0)
     difference = (plain - shifted).abs().max()
     # Rotary attention sees differences of positions only.
     assert difference < 1e-3 if tiny.rotary else difference > 1e-2
@@ -284,4 +286,4 @@ def test_sizes_that_do_not_fit_name_the_nearest(tiny, size, option):
 def test_block_out_of_range(inputs):
     tiny, latents, prompt, positions = inputs
     with pytest.raises(DitflowError, match="blocks 0 to 2"):
-        tiny.query_key(latents, 0, prompt, positions, block=3)
+        tiny.query_key(PassInput(latents, 0, prompt, positions), block=3)

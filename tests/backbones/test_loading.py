@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from ditflow import DitflowError, load_backbone
+from ditflow.backbones.base import PassInput
 from ditflow.utils.shipped import EMBEDDED, is_hub_name
 
 
@@ -27,7 +28,7 @@ def test_memory_options_change_nothing(rope, pass_inputs, options):
     torch.testing.assert_close(gradient, plain_gradient)
     timestep = torch.tensor(500)
     plain, ours = (
-        backbone.denoise(latents, timestep, prompt, prompt, positions, 3.0)
+        backbone.denoise(PassInput(latents, timestep, prompt, positions), prompt, 3.0)
         for backbone in (rope, other)
     )
     assert (plain - ours).abs().max() == 0
@@ -59,7 +60,7 @@ def test_gradients_outlive_the_weights_that_group_offloading_takes_away(rope, pa
 
 def _gradient(backbone, latents, prompt, positions):
     tensor = latents.clone().requires_grad_()
-    outputs = backbone.query_key(tensor, 500, prompt, positions, block=4)
+    outputs = backbone.query_key(PassInput(tensor, 500, prompt, positions), block=4)
     (outputs.query * outputs.key).mean().backward()
     return tensor.grad
 
@@ -87,7 +88,7 @@ def test_speed_options_change_no_more_than_the_order_of_sums(rope, pass_inputs, 
     torch.testing.assert_close(*gradients, atol=1e-6, rtol=1e-4)
     negative, timestep = rope.encode_prompt("a blue ring"), torch.tensor(500)
     plain, ours = (
-        backbone.denoise(latents, timestep, prompt, negative, positions, 3.0)
+        backbone.denoise(PassInput(latents, timestep, prompt, positions), negative, 3.0)
         for backbone in (rope, other)
     )
     torch.testing.assert_close(ours, plain, atol=1e-4, rtol=1e-4)
@@ -97,7 +98,7 @@ def test_the_attention_kernel_is_the_one_that_is_asked_for(pass_inputs):
     latents, prompt, positions = pass_inputs
     backbone = load_backbone("sprites-rope", attention="math")
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
-        backbone.denoise(latents, torch.tensor(500), prompt, None, positions, 1.0)
+        backbone.denoise(PassInput(latents, torch.tensor(500), prompt, positions), None, 1.0)
     ran = {event.key for event in profile.key_averages()}
     assert "aten::_scaled_dot_product_attention_math" in ran
     assert not any("flash" in name for name in ran)
@@ -105,9 +106,9 @@ def test_the_attention_kernel_is_the_one_that_is_asked_for(pass_inputs):
 
 @pytest.mark.parametrize("name", ["ddim", "dpm"])
 def test_scheduler_is_exchanged_with_its_configuration_kept(rope, name):
-    scheduler = load_backbone("sprites-rope", scheduler=name).scheduler
+    scheduler = load_backbone("sprites-rope", scheduler=name).pipeline.scheduler
     assert name in type(scheduler).__name__.lower()
-    assert scheduler.config.snr_shift_scale == rope.scheduler.config.snr_shift_scale
+    assert scheduler.config.snr_shift_scale == rope.pipeline.scheduler.config.snr_shift_scale
     assert scheduler.config.timestep_spacing == "trailing"
 
 

@@ -16,7 +16,8 @@ SCRIPT = "ditflow.examples.reuse_motion"
 def short_embedding(backbone) -> MotionEmbedding:
     """Of positions pushed a token to the right at the first of two steps."""
     shape = tuple(backbone.latent_shape(9, 64, 64))
-    sampler = backbone.scheduler.from_config(backbone.scheduler.config, timestep_spacing="trailing")
+    own = backbone.pipeline.scheduler
+    sampler = own.from_config(own.config, timestep_spacing="trailing")
     sampler.set_timesteps(2)
     fields = {
         **vars(HEADER),

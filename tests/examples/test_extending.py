@@ -9,7 +9,7 @@ import torch
 from diffusers import CogVideoXImageToVideoPipeline, CogVideoXTransformer3DModel
 
 from ditflow import MotionDataModule, MotionTransfer
-from ditflow.backbones.base import BlockFeatures
+from ditflow.backbones.base import BlockFeatures, PassInput
 from ditflow.cli import main
 from tests.conftest import tiny_pipeline
 
@@ -73,7 +73,7 @@ def test_a_backbone_of_ones_own(reference_video, tmp_path):
         expected = pipeline.transformer(
             given, prompt, timestep[None], image_rotary_emb=positions, return_dict=False
         )[0]
-    found = backbone.denoise(latents, timestep, prompt, None, positions, 1.0)
+    found = backbone.denoise(PassInput(latents, timestep, prompt, positions), None, 1.0)
     assert torch.allclose(found, expected, atol=1e-5)
 
     videos = []

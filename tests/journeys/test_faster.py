@@ -79,13 +79,8 @@ def test_reused_gradients_are_adam_steps_with_one_gradient(rope, tmp_path, refer
     optimizer = torch.optim.Adam([parameter], lr=again.rates[0])
     for steps in (2, 1):
         optimizer.zero_grad()
-        outputs = rope.query_key(
-            parameter,
-            sampler.timesteps[0],
-            sampler.prompt,
-            rope.positions(tuple(parameter.shape)),
-            options["block"],
-        )
+        given = sampler.given(0, parameter, rope.positions(tuple(parameter.shape)))
+        outputs = rope.query_key(given, options["block"])
         again.objective.loss(outputs, again.reference_motion).backward()
         for _ in range(steps):
             optimizer.step()

@@ -5,6 +5,7 @@ import torch
 
 from ditflow import load_backbone
 from ditflow.backbones import CogVideoXBackbone
+from ditflow.backbones.base import PassInput
 from ditflow.cli import main
 from ditflow.objectives import AttentionMotionFlow, MotionFeature, SpatialMarginalMean
 from ditflow.plan.cost import cost
@@ -29,14 +30,14 @@ def real_peak(backbone: CogVideoXBackbone, planned: Work) -> int:
     positions = backbone.positions(shape)
     read = getattr(backbone, planned.objective.reads)
     reference = planned.objective.reference(
-        read(torch.randn(shape), 0, prompt, positions, planned.block)
+        read(PassInput(torch.randn(shape), 0, prompt, positions), planned.block)
     )
     with LiveMemory() as live:
         parameter = torch.nn.Parameter(torch.randn(shape))
         optimizer = torch.optim.Adam([parameter])
-        recorded = backbone.record_key_values(torch.randn(shape), 500, prompt, positions)
+        recorded = backbone.record_key_values(PassInput(torch.randn(shape), 500, prompt, positions))
         with backbone.injected(recorded):
-            outputs = read(parameter, 500, prompt, positions, planned.block)
+            outputs = read(PassInput(parameter, 500, prompt, positions), planned.block)
         planned.objective.loss(outputs, reference).backward()
         optimizer.step()
     return live.peak
@@ -78,7 +79,9 @@ def test_encoding_denoising_and_decoding_need_what_was_planned(split):
     latents, timestep = torch.randn(shape), torch.tensor(500)
     for name, real_work in {
         "encoding the reference": lambda: rope.encode_video(torch.rand(25, 3, 64, 64)),
-        "denoising": lambda: rope.denoise(latents, timestep, prompt, prompt, positions, 3.0),
+        "denoising": lambda: rope.denoise(
+            PassInput(latents, timestep, prompt, positions), prompt, 3.0
+        ),
         "decoding": lambda: rope.decode_video(latents, 25),
     }.items():
         with LiveMemory() as live:

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from ditflow import MotionTransfer
+from ditflow.backbones.base import PassInput
 from ditflow.functional import attention_confidence, nearest_neighbor_flow
 from ditflow.objectives import AttentionMotionFlow
 from ditflow.preview.motion import Motion, read_motion, spread_around
@@ -28,13 +29,10 @@ def test_equals_what_a_fit_reads(sprites):
         module = MotionTransfer(sprites, objective=objective, block=block)
         module.progress = False
         assert (module.encode_reference(frames) == motion.flow).all()
-        outputs = sprites.query_key(
-            module.reference_latents,
-            0,
-            sprites.encode_prompt(""),
-            sprites.positions(tuple(module.reference_latents.shape)),
-            block,
-        )
+        positions = sprites.positions(tuple(module.reference_latents.shape))
+        prompt = sprites.encode_prompt("")
+        given = PassInput(module.reference_latents, 0, prompt, positions)
+        outputs = sprites.query_key(given, block)
         sure = attention_confidence(outputs.query, outputs.key, outputs.grid, temperature=4.0)
         assert (motion.confidence == sure).all()
     nearest = nearest_neighbor_flow(module.reference_latents, shown.grid)

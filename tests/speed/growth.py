@@ -15,6 +15,7 @@ from diffusers import CogVideoXDDIMScheduler, CogVideoXPipeline, CogVideoXTransf
 from jsonargparse import auto_cli
 
 from ditflow.backbones import CogVideoXBackbone
+from ditflow.backbones.base import PassInput
 from ditflow.functional import motion_flow
 from ditflow.objectives import AttentionMotionFlow
 from ditflow.plan.live_memory import LiveMemory
@@ -56,13 +57,13 @@ def optimisation_step(blocks: int) -> Callable[[int], Callable[[], None]]:
 
     def at(block: int) -> Callable[[], None]:
         with torch.no_grad():
-            outputs = backbone.query_key(torch.randn(shape), 0, prompt, positions, block)
+            outputs = backbone.query_key(PassInput(torch.randn(shape), 0, prompt, positions), block)
         reference = objective.reference(outputs)
 
         def run() -> None:
             parameter = torch.nn.Parameter(torch.randn(shape))
             optimizer = torch.optim.Adam([parameter])
-            outputs = backbone.query_key(parameter, 500, prompt, positions, block)
+            outputs = backbone.query_key(PassInput(parameter, 500, prompt, positions), block)
             objective.loss(outputs, reference).backward()
             optimizer.step()
 

@@ -24,6 +24,7 @@ from diffusers import (
 from jsonargparse import auto_cli
 
 from ditflow.backbones import CogVideoXBackbone
+from ditflow.backbones.base import PassInput
 from ditflow.objectives import AttentionMotionFlow
 from ditflow.plan.phases import Work, phases
 from ditflow.plan.shapes import Configs
@@ -66,13 +67,15 @@ def work_of(backbone: CogVideoXBackbone, name: str, size: tuple[int, int, int]):
         frames = torch.rand(size[0], 3, *size[1:])
         return lambda: backbone.encode_video(frames)
     if name == "denoising":
-        return lambda: backbone.denoise(latents, torch.tensor(500), prompt, prompt, positions, 6.0)
+        return lambda: backbone.denoise(
+            PassInput(latents, torch.tensor(500), prompt, positions), prompt, 6.0
+        )
     if name == "decoding":
         return lambda: backbone.decode_video(latents, size[0])
 
     def read():
         with torch.no_grad():
-            outputs = backbone.query_key(latents, 0, prompt, positions, BLOCK)
+            outputs = backbone.query_key(PassInput(latents, 0, prompt, positions), BLOCK)
         return objective.reference(outputs)
 
     if name == "reading its motion":
@@ -82,9 +85,9 @@ def work_of(backbone: CogVideoXBackbone, name: str, size: tuple[int, int, int]):
     def optimise():
         parameter = torch.nn.Parameter(latents.clone())
         optimizer = torch.optim.Adam([parameter])
-        recorded = backbone.record_key_values(latents, 500, prompt, positions)
+        recorded = backbone.record_key_values(PassInput(latents, 500, prompt, positions))
         with backbone.injected(recorded):
-            outputs = backbone.query_key(parameter, 500, prompt, positions, BLOCK)
+            outputs = backbone.query_key(PassInput(parameter, 500, prompt, positions), BLOCK)
         objective.loss(outputs, reference).backward()
         optimizer.step()
 

@@ -17,6 +17,7 @@ from diffusers.models.embeddings import apply_rotary_emb
 from jsonargparse import auto_cli
 
 from ditflow.backbones import CogVideoXBackbone
+from ditflow.backbones.base import PassInput
 from ditflow.backbones.cogvideox.attention import install
 from ditflow.functional import motion_flow
 from ditflow.objectives import AttentionMotionFlow
@@ -116,7 +117,7 @@ def main(
     positions, prompt = backbone.positions(shape), torch.randn(1, 32, 64)
     objective = AttentionMotionFlow(moving_only=False)
     with torch.no_grad():
-        outputs = backbone.query_key(torch.randn(shape), 0, prompt, positions, block)
+        outputs = backbone.query_key(PassInput(torch.randn(shape), 0, prompt, positions), block)
     reference = objective.reference(outputs)
     noise = torch.randn(shape)
     timesteps = torch.linspace(999, 99, steps).long()
@@ -141,13 +142,15 @@ def main(
         return parameter.grad
 
     def ours(parameter, optimizer, timestep) -> None:
-        outputs = backbone.query_key(parameter, timestep, prompt, positions, block)
+        outputs = backbone.query_key(PassInput(parameter, timestep, prompt, positions), block)
         optimizer.zero_grad()
         objective.loss(outputs, reference).backward()
         optimizer.step()
 
     def denoise(latents: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
-        return latents - 0.1 * backbone.denoise(latents, timestep, prompt, prompt, positions, 6.0)
+        return latents - 0.1 * backbone.denoise(
+            PassInput(latents, timestep, prompt, positions), prompt, 6.0
+        )
 
     def sample(latents: torch.Tensor, first: int) -> torch.Tensor:
         for timestep in timesteps[first:]:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import torch
 from diffusers import CogVideoXPipeline, FirstBlockCacheConfig
 
-from ditflow.backbones.base import Backbone, BlockFeatures, BlockOutputs, KeyValues
+from ditflow.backbones.base import Backbone, BlockFeatures, BlockOutputs, KeyValues, PassInput
 from ditflow.backbones.cogvideox.attention import (
     AttentionControl,
     BlockReached,
@@ -22,7 +22,7 @@ from ditflow.backbones.cogvideox.positions import (
     stock_positions,
     token_grid,
 )
-from ditflow.errors import DitflowError
+from ditflow.backbones.cogvideox.solver import CogVideoXSolver
 from ditflow.functional.motion_flow import Grid
 from ditflow.functional.parameterization import Positions
 from ditflow.utils.hashing import hash_of, hash_of_tensors
@@ -69,41 +69,33 @@ class CogVideoXBackbone(Backbone):
         return self.transformer.config.use_rotary_positional_embeddings
 
     @property
-    def scheduler(self):
-        return self.pipeline.scheduler
+    def fps(self) -> float:
+        # Of 1.5, whose temporal patch stands for as many seconds.
+        return 8.0 if self.transformer.config.patch_size_t is None else 16.0
+
+    @property
+    def latents_dtype(self) -> torch.dtype:
+        return self.pipeline.text_encoder.dtype
+
+    @property
+    def num_train_timesteps(self) -> int:
+        return self.pipeline.scheduler.config.num_train_timesteps
 
     @property
     def temporal_ratio(self) -> int:
-        """Frames of video a latent frame stands for."""
         return self.pipeline.vae_scale_factor_temporal
+
+    @property
+    def size_multiple(self) -> int:
+        # The stock pipeline also asks for multiples of 8.
+        return max(8, self.pipeline.vae_scale_factor_spatial * self.transformer.config.patch_size)
 
     def fingerprint(self) -> str:
         return fingerprint(self.pipeline)
 
     def default_size(self) -> tuple[int, int, int]:
-        """(frames, height, width) the transformer was trained on."""
         config, scale = self.transformer.config, self.pipeline.vae_scale_factor_spatial
         return config.sample_frames, config.sample_height * scale, config.sample_width * scale
-
-    def check_size(self, num_frames: int, height: int, width: int) -> None:
-        ratio = self.pipeline.vae_scale_factor_temporal
-        if num_frames < 1 + ratio or (num_frames - 1) % ratio:
-            nearest = max(1 + ratio, (num_frames - 1) // ratio * ratio + 1)
-            raise DitflowError(
-                f"num_frames={num_frames} does not fit {self.name}, whose videos have "
-                f"{ratio}k+1 frames, k at least 1; use {nearest} or {nearest + ratio}."
-            )
-        # The stock pipeline also asks for multiples of 8.
-        multiple = max(
-            8, self.pipeline.vae_scale_factor_spatial * self.transformer.config.patch_size
-        )
-        for option, value in (("height", height), ("width", width)):
-            if value < multiple or value % multiple:
-                below = max(multiple, value // multiple * multiple)
-                raise DitflowError(
-                    f"{option}={value} does not fit the patching of {self.name}; "
-                    f"use a multiple of {multiple}, such as {below} or {below + multiple}."
-                )
 
     def latent_shape(self, num_frames: int, height: int, width: int) -> tuple[int, ...]:
         frames = (num_frames - 1) // self.pipeline.vae_scale_factor_temporal + 1
@@ -159,51 +151,20 @@ class CogVideoXBackbone(Backbone):
     def positions_at(self, coordinates: torch.Tensor) -> Positions:
         return positions_at(self.transformer, coordinates)
 
-    def query_key(
-        self,
-        latents: torch.Tensor,
-        timestep: int | torch.Tensor,
-        prompt: torch.Tensor,
-        positions: Positions,
-        block: int,
-    ) -> BlockOutputs:
-        return self.query_keys(latents, timestep, prompt, positions, [block])[0]
-
-    def query_keys(
-        self,
-        latents: torch.Tensor,
-        timestep: int | torch.Tensor,
-        prompt: torch.Tensor,
-        positions: Positions,
-        blocks: Sequence[int],
-    ) -> list[BlockOutputs]:
-        controls = self._run_to(blocks, "query_key", latents, timestep, prompt, positions)
-        grid = self.token_grid(latents.shape)
+    def query_keys(self, given: PassInput, blocks: Sequence[int]) -> list[BlockOutputs]:
+        controls = self._run_to(given, blocks, "query_key")
+        grid = self.token_grid(given.latents.shape)
         return [BlockOutputs(control.query[0], control.key[0], grid) for control in controls]
 
-    def features(
-        self,
-        latents: torch.Tensor,
-        timestep: int | torch.Tensor,
-        prompt: torch.Tensor,
-        positions: Positions,
-        block: int,
-    ) -> BlockFeatures:
+    def features(self, given: PassInput, block: int) -> BlockFeatures:
         self.check_block(block)
         with stopped_after(self.transformer, block) as reached, suppress(BlockReached):
-            self._forward(latents, timestep, prompt, positions)
-        return BlockFeatures(reached[0][0], self.token_grid(latents.shape))
+            self._forward(given)
+        return BlockFeatures(reached[0][0], self.token_grid(given.latents.shape))
 
     @torch.no_grad()
-    def record_key_values(
-        self,
-        latents: torch.Tensor,
-        timestep: int | torch.Tensor,
-        prompt: torch.Tensor,
-        positions: Positions,
-        block: int = 0,
-    ) -> KeyValues:
-        (control,) = self._run_to([block], "key_value", latents, timestep, prompt, positions)
+    def record_key_values(self, given: PassInput, block: int = 0) -> KeyValues:
+        (control,) = self._run_to(given, [block], "key_value")
         return KeyValues(block, control.key, control.value)
 
     @contextmanager
@@ -217,34 +178,29 @@ class CogVideoXBackbone(Backbone):
 
     @torch.no_grad()
     def denoise(
-        self,
-        latents: torch.Tensor,
-        timestep: torch.Tensor,
-        prompt: torch.Tensor,
-        negative_prompt: torch.Tensor | None,
-        positions: Positions,
-        guidance_scale: float,
+        self, given: PassInput, negative_prompt: torch.Tensor | None, guidance_scale: float
     ) -> torch.Tensor:
-        def predict(latents: torch.Tensor, prompt: torch.Tensor, branch: str) -> torch.Tensor:
+        def predict(given: PassInput, branch: str) -> torch.Tensor:
             with self.transformer.cache_context(branch):
-                return self._forward(latents, timestep, prompt, positions).float()
+                return self._forward(given).float()
 
         if negative_prompt is None:
-            return predict(latents, prompt, "conditional")
+            return predict(given, "conditional")
         if self.options.get("split_guidance"):
-            unconditional = predict(latents, negative_prompt, "unconditional")
-            conditional = predict(latents, prompt, "conditional")
+            unconditional = predict(given._replace(prompt=negative_prompt), "unconditional")
+            conditional = predict(given, "conditional")
         else:
-            prompts = torch.cat([negative_prompt, prompt])
-            both = predict(torch.cat([latents] * 2), prompts, "both")
+            latents = torch.cat([given.latents] * 2)
+            prompts = torch.cat([negative_prompt, given.prompt])
+            both = predict(given._replace(latents=latents, prompt=prompts), "both")
             unconditional, conditional = both.chunk(2)
         return unconditional + guidance_scale * (conditional - unconditional)
 
+    def solver(self, num_steps: int) -> CogVideoXSolver:
+        return CogVideoXSolver(self.pipeline.scheduler, num_steps, self.device)
+
     @contextmanager
     def block_cache(self, threshold: float) -> Iterator[None]:
-        """Context of one video's denoising passes, one after the other: diffusers' first-block
-        cache, which keeps what all blocks but the first added until what the first adds has
-        changed by more than `threshold` of itself; with 0 nothing is kept."""
         if threshold == 0:
             yield
             return
@@ -255,13 +211,7 @@ class CogVideoXBackbone(Backbone):
             self.transformer.disable_cache()
 
     def _run_to(
-        self,
-        blocks: Sequence[int],
-        record: Literal["query_key", "key_value"],
-        latents: torch.Tensor,
-        timestep: int | torch.Tensor,
-        prompt: torch.Tensor,
-        positions: Positions,
+        self, given: PassInput, blocks: Sequence[int], record: Literal["query_key", "key_value"]
     ) -> list[AttentionControl]:
         """Run up to the last block's attention and return what each recorded."""
         controls = {}
@@ -274,25 +224,13 @@ class CogVideoXBackbone(Backbone):
             controls[block] = AttentionControl(record, stop, replacement)
         with controlled(self.transformer, controls):
             try:
-                self._forward(latents, timestep, prompt, positions)
+                self._forward(given)
             except BlockReached:
                 return [controls[block] for block in blocks]
         raise AssertionError(f"block {max(blocks)} was never reached")
 
-    def check_block(self, block: int) -> None:
-        """Raise `DitflowError` for a block that it has not."""
-        if not 0 <= block < self.num_blocks:
-            raise DitflowError(
-                f"block={block} is out of range: {self.name} has blocks 0 to {self.num_blocks - 1}."
-            )
-
-    def _forward(
-        self,
-        latents: torch.Tensor,
-        timestep: int | torch.Tensor,
-        prompt: torch.Tensor,
-        positions: Positions,
-    ) -> torch.Tensor:
+    def _forward(self, given: PassInput) -> torch.Tensor:
+        latents, timestep, prompt, positions = given
         with self.positioned(positions, latents.shape), self._kept_for_backward():
             return self.transformer(
                 hidden_states=self.model_input(latents),

@@ -6,6 +6,7 @@ python -m ditflow.sprites.blocks --backbone sprites-rope
 import torch
 from jsonargparse import auto_cli
 
+from ditflow.backbones.base import PassInput
 from ditflow.backbones.loading import load_backbone
 from ditflow.functional.motion_flow import Grid, motion_flow
 from ditflow.sprites.recipe.evaluate import cases
@@ -39,7 +40,8 @@ def blocks(
         rows = []
         for clip, latent in zip(references, latents, strict=True):
             with torch.no_grad():
-                outputs = loaded.query_key(latent, 0, prompt, loaded.positions(latent.shape), block)
+                given = PassInput(latent, 0, prompt, loaded.positions(tuple(latent.shape)))
+                outputs = loaded.query_key(given, block)
             flow = motion_flow(
                 outputs.query, outputs.key, outputs.grid, temperature=temperature, hard=True
             )
