@@ -2,13 +2,12 @@
 
 import logging
 import sys
-import warnings
 from collections.abc import Sequence
-from pkgutil import resolve_name
 
 from ditflow.commands.table import COMMANDS, HEADING, NOTE, usage
 from ditflow.errors import DitflowError, out_of_memory, printable, shortened
 from ditflow.utils.files import full_disks_in_one_place, is_full_disk
+from ditflow.utils.notices import notices_silenced
 from ditflow.utils.stopping import sigterm_as_interrupt
 
 
@@ -62,8 +61,8 @@ def _run(args: list[str]) -> int:
         print(describe_versions())
     elif found := [each for each in named if each.words == args[: len(each.words)]]:
         run = found[0].load()
-        _quieten()
-        return run(args[len(found[0].words) :]) or 0
+        with notices_silenced():
+            return run(args[len(found[0].words) :]) or 0
     elif named and rest and rest[0] in helped:
         print(f"{usage(named)}\n\nEach has --help.")
     elif named:
@@ -73,28 +72,6 @@ def _run(args: list[str]) -> int:
         known = ", ".join(dict.fromkeys(each.words[0] for each in COMMANDS))
         raise DitflowError(f"command {first!r} is unknown; use one of {known}.")
     return 0
-
-
-def _quieten() -> None:
-    """Keep our own lines readable: notices of libraries that a user can do nothing about, of those
-    that the command has imported."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    for name in ("diffusers", "transformers"):
-        if name in sys.modules:
-            library = resolve_name(f"{name}.utils.logging")
-            library.set_verbosity_error()
-            library.disable_progress_bar()
-    for message in (
-        ".*does not have many workers.*",
-        ".*Checkpoint directory .* exists.*",
-        ".*isinstance\\(treespec, LeafSpec\\).*",
-        ".*instantiate_classes.*",
-        ".*infer the batch indices.*",
-        ".*across ranks is zero.*",
-        ".*`training_step` returned `None`.*",
-        ".*lr_scheduler.step.*before.*optimizer.step.*",
-    ):
-        warnings.filterwarnings("ignore", message=message)
 
 
 def run() -> None:

@@ -23,6 +23,7 @@ from ditflow.errors import DitflowError
 from ditflow.reference import ReferenceVideo, read_reference
 from ditflow.runs.predictions import Predictions
 from ditflow.utils.hashing import hash_of, hash_of_files, hash_of_tensors
+from ditflow.video.in_memory import Frames
 from ditflow.video.reading import FrameRange
 
 
@@ -85,8 +86,9 @@ class MotionDataModule(LightningDataModule):
         cache: bool = True,
     ):
         super().__init__()
-        self.video = None if video is None else Path(video)
-        self.mask = None if mask is None else Path(mask)
+        self.video: Path | Frames | None = None if video is None else Path(video)
+        self.mask: Path | Frames | None = None if mask is None else Path(mask)
+        """Of a fit; either may be set to frames in memory."""
         self.embedding = None if embedding is None else Path(embedding)
         self.prompts = read_prompts(prompts or (), prompts_file)
         self.range = FrameRange(start_frame, num_frames, stride, resample)
@@ -104,6 +106,7 @@ class MotionDataModule(LightningDataModule):
         self.video_file, self.mask_file = ("", ""), ("", "")
         """File name and SHA-256 of what was read, for the embedding's header."""
         self.motion: MotionEmbedding | None = None
+        """Of a predict; may be set in place of reading `embedding`."""
         self.finished: set[SampleItem] = set()
         """Of a predict: what is there already, and is not made again."""
         self.reference: torch.Tensor | None = None
@@ -125,7 +128,7 @@ class MotionDataModule(LightningDataModule):
 
     def load_motion(self, module: GuidedSampling) -> MotionEmbedding:
         """The embedding, once it is known to fit the module's backbone and sampler."""
-        if self.embedding is None:
+        if self.motion is None and self.embedding is None:
             raise DitflowError("embedding is not given; use --embedding DIR/motion.safetensors.")
         motion = self.motion or MotionEmbedding.from_pretrained(self.embedding)
         backbone = module.backbone
@@ -194,8 +197,10 @@ class MotionDataModule(LightningDataModule):
         return Predictions(folder, self.items(), made_with)
 
 
-def _name_and_hash(path: Path) -> tuple[str, str]:
-    return path.name, hash_of_files(files_of(path))
+def _name_and_hash(video: Path | Frames) -> tuple[str, str]:
+    if isinstance(video, Path):
+        return video.name, hash_of_files(files_of(video))
+    return "in memory", hash_of_tensors(torch.as_tensor(video), length=64)
 
 
 def files_of(path: Path) -> list[Path]:

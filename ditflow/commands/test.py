@@ -9,17 +9,13 @@ from typing import Any
 
 import torch
 
-from ditflow.callbacks import KVInjection, VideoWriter
-from ditflow.data import MotionDataModule, read_prompts
-from ditflow.embedding.motion_embedding import MotionEmbedding
+from ditflow.assembly.calls import prediction
+from ditflow.data import read_prompts
 from ditflow.errors import DitflowError
 from ditflow.metrics import TrackerName
 from ditflow.metrics.scorer import HEADINGS, Scorer
 from ditflow.runs.claim import claim, refuse_results
-from ditflow.runs.quiet import quiet_trainer
 from ditflow.settings.parsing import CommandParser
-from ditflow.settings.stacked import read_settings
-from ditflow.settings.trust import check_backbone_is_known
 from ditflow.utils.files import write_text
 from ditflow.video.reading import FrameRange, read_video
 from ditflow.video.sizing import fit_size
@@ -100,31 +96,14 @@ def _given(given: Any, held: ExitStack) -> Iterator[tuple[str, torch.Tensor, str
 
 
 def _made(given: Any, held: ExitStack) -> Iterator[tuple[str, torch.Tensor, str]]:
-    header = MotionEmbedding.from_pretrained(given.embedding).header
-    fitted = {"model": header.model, "kv_injection": header.injection}
-    if given.backbone is None:
-        check_backbone_is_known(header)
-        settings = read_settings(fitted)
-    else:
-        backbone = {"init_args": {"name": given.backbone}}
-        settings = read_settings(fitted, {"model": {"backbone": backbone}})
-    prompts = given.prompts
-    if not prompts and given.prompts_file is None:
-        prompts = list(header.prompts)
-    data = MotionDataModule(
-        embedding=given.embedding,
-        prompts=prompts,
-        prompts_file=given.prompts_file,
-        seeds=given.seeds,
-    )
-    module = settings.module(settings.load_backbone())
+    prompts = None
+    if given.prompts or given.prompts_file is not None:
+        prompts = read_prompts(given.prompts, given.prompts_file)
+    _, run = prediction(given.embedding, prompts, given.seeds, given.backbone)
     held.enter_context(claim(given.output))
-    writer = VideoWriter()
-    callbacks = [KVInjection(**settings.injection), writer]
-    videos = quiet_trainer(given.output, callbacks, module.device).predict(module, data)
-    items = data.predict_dataloader().dataset
-    for path, video, item in zip(writer.paths, videos, items, strict=False):
-        yield path.name, video, item.prompt
+    paths = run.predictions(given.output)
+    for item, video in zip(paths.items, run.predict(given.output, progress=True), strict=True):
+        yield paths.path(item).name, video, item[0]
 
 
 def _as_csv(rows: Sequence[dict[str, Any]]) -> str:

@@ -16,6 +16,7 @@ from ditflow.pages.curve import loss_curve
 from ditflow.pages.event_files import read_events
 from ditflow.pages.templating import data_uri, link, render, sources
 from ditflow.runs.claim import LOCK
+from ditflow.runs.folder import CONFIG, EMBEDDING, PAGE
 from ditflow.runs.history import read_commands
 from ditflow.settings.trust import check_backbone_is_known
 from ditflow.utils.files import write_text, written
@@ -23,9 +24,6 @@ from ditflow.utils.untrusted import read_json, read_mapping
 
 log = logging.getLogger(__name__)
 
-PAGE = "index.html"
-CONFIG = "config.yaml"
-EMBEDDING = "motion.safetensors"
 SECTIONS = ("model", "data", "kv_injection")
 """Of a configuration, what says what was computed; the rest says how and where."""
 

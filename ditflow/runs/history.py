@@ -4,9 +4,9 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from ditflow.runs.folder import COMMANDS
 from ditflow.utils.files import write_text
 
-COMMANDS = "commands.txt"
 MANIFEST = "manifest.yaml"
 
 

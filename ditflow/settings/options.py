@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ditflow.embedding.checks import LOADER
 from ditflow.embedding.header import read_header
@@ -52,6 +52,8 @@ LISTS = ("--data.prompts", "--data.seeds")
 
 DEFAULT_PRESET = "sprites-rope"
 
+Config = TypeVar("Config", str, str | Mapping[str, Any])
+
 
 def expand(args: Sequence[str]) -> list[str]:
     """Rewrite a command line: short names, lists, preset names, and what an embedding says.
@@ -91,13 +93,19 @@ def short_options(subcommand: str) -> Mapping[str, str]:
     return SHORT if subcommand == "fit" else SHORT | {"--seed": "--data.seeds"}
 
 
-def over_default(configs: Sequence[str]) -> list[str]:
-    """Configurations by name, over the default preset if none of them names a backbone.
+def over_default(configs: Sequence[Config]) -> list[Config]:
+    """Configurations, over the default preset if none of them names a backbone.
+
+    Args:
+        configs: names, paths or mappings.
 
     Raises:
         DitflowError: one is not there, or cannot be read.
     """
-    named = any(_names_backbone(str(preset_path(config))) for config in configs)
+    named = any(
+        _names_backbone(str(preset_path(config)) if isinstance(config, str) else config)
+        for config in configs
+    )
     return list(configs) if named else [DEFAULT_PRESET, *configs]
 
 
@@ -206,10 +214,11 @@ def _as_list(name: str, values: list[str]) -> str:
         ) from error
 
 
-def _names_backbone(config: str) -> bool:
-    """Whether a configuration (a file, or text) says which backbone."""
-    model = read_mapping(config).get("model")
-    return isinstance(model, dict) and "backbone" in model
+def _names_backbone(config: str | Mapping[str, Any]) -> bool:
+    """Whether a configuration (a file, text or mapping) says which backbone."""
+    read = read_mapping(config) if isinstance(config, str) else config
+    model = read.get("model")
+    return isinstance(model, Mapping) and "backbone" in model
 
 
 def _values(args: Sequence[str], *names: str) -> list[str]:

@@ -2,10 +2,11 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pkgutil import resolve_name
 from typing import Any
 
+import yaml
 from jsonargparse import ArgumentParser
 
 from ditflow.backbones.base import Backbone
@@ -40,6 +41,7 @@ class Settings:
         data: of `MotionDataModule`.
         source: the stacked presets as read, for comparison and hashing.
         loader: where what loads the backbone is found, `load_backbone` or code of one's own.
+        written: gives the same as YAML.
     """
 
     backbone: dict[str, Any]
@@ -48,6 +50,13 @@ class Settings:
     data: dict[str, Any]
     source: dict[str, Any]
     loader: str = LOADER
+    written: Callable[[], str] = field(default=lambda: "", repr=False, compare=False)
+
+    def configuration(self) -> dict[str, Any]:
+        """All of it, defaults too, in the plain values and the order of a configuration file."""
+        whole = yaml.safe_load(self.written())
+        loaded_by = {"class_path": self.loader, "init_args": whole.pop("backbone")}
+        return whole | {"model": {"backbone": loaded_by, **whole["model"]}}
 
     @property
     def own_loader(self) -> bool:
@@ -128,6 +137,7 @@ def read_settings(*configs: str | Mapping[str, Any]) -> Settings:
         vars(made.data),
         source=stacked,
         loader=loader,
+        written=lambda: parser.dump(parsed, skip_none=False, skip_validation=True),
     )
 
 
