@@ -194,7 +194,7 @@ def _fit_configs(
     config: Config | Sequence[Config], backbone: Backbone | str | None
 ) -> list[str | Mapping[str, Any]]:
     """The configurations of a fit, the default preset below them where it is needed."""
-    several = [config] if isinstance(config, str | Path | Mapping) else config
+    several = config if isinstance(config, list | tuple) else [config]
     configs = [str(one) if isinstance(one, Path) else one for one in several]
     if not isinstance(backbone, Backbone):
         return over_default(configs)

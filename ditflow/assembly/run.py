@@ -192,6 +192,14 @@ class Run:
             )
 
 
+@torch.no_grad()
+def unguided(module: MotionTransfer, prompt: str, seed: int) -> torch.Tensor:
+    """A video [T, 3, height, width] with no motion put in: the stock pipeline's, to the bit."""
+    module.progress, size = False, module.backbone.default_size()
+    sampler = module.sampler(prompt, seed, module.backbone.latent_shape(*size))
+    return module.decode(module.denoise_rest(sampler, 0), size[0])
+
+
 def output_callbacks(
     folder: Path, writer: VideoWriter, logs: bool, checkpoints: bool
 ) -> list[Callback]:

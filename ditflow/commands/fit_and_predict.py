@@ -3,25 +3,17 @@
 import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from lightning import LightningModule, Trainer
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from ditflow.assembly.run import Run, output_callbacks, tensorboard
-from ditflow.callbacks import (
-    GuidedProgressBar,
-    KVInjection,
-    MediaLogger,
-    ProgressFile,
-    StopNotice,
-    VideoWriter,
-)
-from ditflow.data import MotionDataModule
+from ditflow.callbacks import GuidedProgressBar, ProgressFile, StopNotice, VideoWriter
 from ditflow.errors import DitflowError
-from ditflow.module import MotionTransfer
 from ditflow.pages.run import write_page_if_possible, write_run_page
 from ditflow.plan.running import describe_run
 from ditflow.runs.checkpoints import WholeCheckpoints
@@ -42,20 +34,29 @@ from ditflow.runs.folder import (
 from ditflow.runs.history import record_command
 from ditflow.runs.progress import RunProgress
 from ditflow.runs.resume import checkpoint_path, read_run
-from ditflow.settings.options import SHORT, expand
-from ditflow.settings.parsing import OneLineErrors
+from ditflow.settings.lightning import MotionParsers, shown_parser
+from ditflow.settings.options import expand
 from ditflow.settings.unheeded import refuse_limits, refuse_unheeded
 from ditflow.utils.files import whole
-from ditflow.version import __version__
 
 log = logging.getLogger(__name__)
 
-DESCRIPTION = "Transfer the motion of a video to new videos, with no training of the model."
 FITTED = (EMBEDDING, CONFIG, TENSORBOARD, CHECKPOINTS, PAGE)
 
 
-class Parser(OneLineErrors, LightningArgumentParser):
-    """LightningCLI's, with errors of one line."""
+def fit(args: Sequence[str]) -> None:
+    """Run `ditflow fit`."""
+    with ExitStack() as held:
+        MotionCLI(["fit", *args], held)
+
+
+def predict(args: Sequence[str]) -> None:
+    """Run `ditflow predict`."""
+    with ExitStack() as held:
+        MotionCLI(["predict", *args], held)
+
+
+fit_parser, predict_parser = partial(shown_parser, "fit"), partial(shown_parser, "predict")
 
 
 class RunConfig(SaveConfigCallback):
@@ -66,7 +67,7 @@ class RunConfig(SaveConfigCallback):
             self.parser.save(self.config, path, overwrite=True, multifile=self.multifile)
 
 
-class MotionCLI(LightningCLI):
+class MotionCLI(MotionParsers):
     """LightningCLI with ditflow's callbacks always on and all output in one folder.
 
     Args:
@@ -78,39 +79,10 @@ class MotionCLI(LightningCLI):
         self.typed, self.held = args, held
         self.progress = held.enter_context(RunProgress())
         super().__init__(
-            MotionTransfer,
-            MotionDataModule,
+            expand(args),
             save_config_callback=RunConfig,
             save_config_kwargs={"overwrite": True, "save_to_log_dir": False},
-            parser_class=Parser,
-            parser_kwargs={"description": DESCRIPTION, "version": __version__},
-            trainer_defaults={
-                "devices": 1,
-                "max_epochs": -1,  # as many as there are guided steps
-                "default_root_dir": "ditflow-output",
-                "log_every_n_steps": 1,
-                "enable_model_summary": False,
-            },
-            seed_everything_default=False,
-            args=expand(args),
         )
-
-    @staticmethod
-    def subcommands() -> dict[str, set[str]]:
-        every = LightningCLI.subcommands()
-        return {name: every[name] for name in ("fit", "predict")}
-
-    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.add_lightning_class_args(KVInjection, "kv_injection")
-        parser.add_lightning_class_args(MediaLogger, "media_logger")
-        parser.add_argument(
-            "--overwrite",
-            type=bool,
-            default=False,
-            help="Replace what an earlier run left in the output folder.",
-        )
-        names = ", ".join(f"{short} ({full})" for short, full in SHORT.items())
-        parser.epilog = f"Short options: {names}."
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         self.config = parser.parse_args(args)

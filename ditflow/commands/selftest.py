@@ -1,20 +1,17 @@
 """`ditflow selftest`: whether guidance moves a backbone's decoded videos as the reference moves."""
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
+from ditflow.assembly.run import Run
 from ditflow.backbones.base import Backbone, PassInput
-from ditflow.callbacks import KVInjection
-from ditflow.data import MotionDataModule
 from ditflow.functional.flow_loss import moving_patches
 from ditflow.functional.tracks import moving_tracks, seen_steps
 from ditflow.metrics import LucasKanade, Tracker
 from ditflow.objectives import AttentionMotionFlow
-from ditflow.runs.quiet import quiet_trainer
 from ditflow.settings.options import over_default
 from ditflow.settings.parsing import CommandParser
 from ditflow.settings.stacked import Settings, read_settings
@@ -97,15 +94,9 @@ def moved(
     # A backbone of more frames sees the same motion slower; of fewer, its beginning and end too.
     times = torch.linspace(0, len(drawn) - 1, frames).round().long()
     name = "right" if clip.path[0] < clip.path[-1] else "left"
-    with tempfile.TemporaryDirectory() as folder:
-        reference = Path(folder) / "reference.mp4"
-        write_video(drawn[times], reference)
-        data = MotionDataModule(**settings.data | {"video": reference, "prompts": [prompt]})
-        module = settings.module(backbone, target=target, seed=seed)
-        quiet_trainer(folder, [KVInjection(**settings.injection)], backbone.device).fit(
-            module, data
-        )
-    video = module.videos[0]
+    run = Run.of(settings, backbone, {"prompts": [prompt]}, {"target": target, "seed": seed})
+    run.data.video = drawn[times]
+    module, video = run.module, run.fit().videos[0]
     if output is not None:
         write_video(video, output / f"{target}-{name}.mp4")
     # Read apart: the objective may be another.

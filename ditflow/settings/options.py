@@ -221,7 +221,7 @@ def _names_backbone(config: str | Mapping[str, Any]) -> bool:
     return isinstance(model, Mapping) and "backbone" in model
 
 
-def _values(args: list[str], *names: str) -> list[str]:
+def _values(args: Sequence[str], *names: str) -> list[str]:
     """Every value of an option."""
     found = []
     for index, token in enumerate(args):
@@ -231,6 +231,6 @@ def _values(args: list[str], *names: str) -> list[str]:
     return found
 
 
-def _value(args: list[str], name: str) -> str | None:
+def _value(args: Sequence[str], name: str) -> str | None:
     """The first value of an option."""
     return next(iter(_values(args, name)), None)

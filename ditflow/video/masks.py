@@ -44,6 +44,7 @@ def read_mask(
             f"mask={mask} does not exist; give an image, a video or a frames folder."
         )
     path = mask if isinstance(mask, Path) else "the mask given"
+    reference = video if isinstance(video, Path) else "the frames given"
     length, *own = source
     still = _still_image(mask)
     if still is not None:
@@ -52,10 +53,9 @@ def read_mask(
     else:
         counts = count_frames(mask, "mask"), count_frames(video)
         if counts[0] != counts[1]:
-            given = video if isinstance(video, Path) else "the frames given"
             raise DitflowError(
-                f"mask={path} has {counts[0]} frames, but video={given} has {counts[1]}; give a "
-                "mask with a frame for each, or one image for all."
+                f"mask={path} has {counts[0]} frames, but video={reference} has {counts[1]}; give "
+                "a mask with a frame for each, or one image for all."
             )
         footage = open_video_or_frames(mask, frames, "mask")[:length]
         height, width = footage.height, footage.width
@@ -63,19 +63,19 @@ def read_mask(
     # Another resolution is no harm; other proportions are another picture.
     if abs(height * own[1] - width * own[0]) > max(height, width, *own):
         raise DitflowError(
-            f"mask={path} is {height}x{width}, but video={video} is {own[0]}x{own[1]} (height x "
-            "width); give a mask of the reference's size or proportions."
+            f"mask={path} is {height}x{width}, but video={reference} is {own[0]}x{own[1]} (height "
+            "x width); give a mask of the reference's size or proportions."
         )
     fitted = [
         resize_and_crop(torch.from_numpy(frame)[None, None].float(), *size) for frame in covered
     ]
-    mask = torch.cat(fitted)[:, 0]
-    if not mask.any():
+    whole = torch.cat(fitted)[:, 0]
+    if not whole.any():
         raise DitflowError(
             f"mask={path} leaves nothing of the reference as the model sees it; the object must "
             "be white and the rest black, and inside the centre crop and the frames taken."
         )
-    return mask.expand(length, -1, -1)
+    return whole.expand(length, -1, -1)
 
 
 def _still_image(mask: Path | Frames) -> np.ndarray | None:

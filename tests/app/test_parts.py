@@ -6,7 +6,6 @@ import pickle
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
-from pkgutil import resolve_name
 
 import pytest
 import torch
@@ -27,6 +26,7 @@ from ditflow.app.uploads import keep_embedding, keep_mask, keep_video, kept_refe
 from ditflow.app.view import about_embedding, message_html
 from ditflow.cli import main
 from ditflow.commands.app import is_loopback, read_users
+from ditflow.commands.table import COMMANDS
 from ditflow.settings.options import expand, over_default
 from ditflow.settings.stacked import read_settings
 from ditflow.sprites.world import captions
@@ -256,4 +256,5 @@ def test_the_parser_needs_no_gradio(monkeypatch):
     for name in [name for name in sys.modules if name.startswith("ditflow.app")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "gradio", None)  # importing it fails
-    assert resolve_name("ditflow.commands.app:app_parser")().prog == "ditflow app"
+    (app,) = (command for command in COMMANDS if command.name == "app")
+    assert app.parser().prog == "ditflow app"

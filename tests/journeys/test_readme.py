@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from ditflow.commands.completion import parsers
+from ditflow.commands.table import COMMANDS
 from ditflow.video.reading import read_video
 from ditflow.video.writing import write_video
 
@@ -35,8 +35,8 @@ def commands() -> list[list[str]]:
 
 def test_every_command_has_the_options_that_are_named():
     known = {
-        name: {option for action in parser._actions for option in action.option_strings}
-        for name, parser in parsers().items()
+        each.name: {option for action in each.parser()._actions for option in action.option_strings}
+        for each in COMMANDS
     }
     assert len(commands()) > 15
     for words in commands():
