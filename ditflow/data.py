@@ -16,8 +16,8 @@ from ditflow.denoising import (
     SampleItem,
     injection_arguments,
 )
-from ditflow.embedding.checks import LEAST_FPS, MOST_FPS, SEEDS
 from ditflow.embedding.compatibility import check_fits
+from ditflow.embedding.header import LEAST_FPS, MOST_FPS, SEEDS
 from ditflow.embedding.motion_embedding import MotionEmbedding
 from ditflow.errors import DitflowError
 from ditflow.reference import ReferenceVideo, read_reference
@@ -59,7 +59,8 @@ class MotionDataModule(LightningDataModule):
         stride: take every so many frames.
         resample: resample the whole reference to `num_frames` in place of cutting it.
         height, width: of the video, in pixels; by default what the backbone was trained on.
-        fps: frames a second of written videos; by default 8, and of a predict the fit's.
+        fps: frames a second of written videos; by default what the backbone was trained at, and of
+            a predict the fit's.
         embedding: of a predict: the motion.safetensors of a fit, its folder, or `user/name` on the
             Hugging Face hub, the only case that may download.
         seeds: of a predict, one video each for every prompt; by default the fit's.
@@ -98,7 +99,7 @@ class MotionDataModule(LightningDataModule):
         for seed in seeds or ():
             if not SEEDS.start <= seed < SEEDS.stop:
                 raise DitflowError(f"seeds={seed} must be {SEEDS.start} to {SEEDS.stop - 1}.")
-        self._fps = fps
+        self._fps, self._own_fps = fps, 8.0
         self.seeds = seeds
         self.store_reference, self.cache = store_reference, cache
         self.read: ReferenceVideo | None = None
@@ -116,7 +117,7 @@ class MotionDataModule(LightningDataModule):
         """Frames a second of written videos."""
         if self._fps is not None:
             return self._fps
-        return self.motion.header.fps if self.motion is not None else 8.0
+        return self._own_fps if self.motion is None else self.motion.header.fps
 
     def setup(self, stage: str) -> None:
         if stage == "fit":
@@ -152,7 +153,7 @@ class MotionDataModule(LightningDataModule):
             self.read = read_reference(
                 backbone, self.video, self.mask, self.range, self.height, self.width
             )
-            self._read_for = wanted
+            self._read_for, self._own_fps = wanted, backbone.fps
             # Now, for at the end of a fit the files may have been moved.
             self.video_file = _name_and_hash(self.video)
             self.mask_file = ("", "") if self.mask is None else _name_and_hash(self.mask)

@@ -2,7 +2,7 @@
 
 import logging
 from contextlib import AbstractContextManager, nullcontext
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from lightning import LightningModule
@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from ditflow.backbones.base import Backbone, BlockFeatures, BlockOutputs
 from ditflow.backbones.solver import Schedule
+from ditflow.embedding.checks import SAMPLING
 from ditflow.embedding.motion_embedding import MotionEmbedding
 from ditflow.errors import DitflowError
 from ditflow.functional.parameterization import (
@@ -100,6 +101,13 @@ class GuidedSampling(LightningModule):
     def device(self) -> torch.device:
         return self.backbone.device
 
+    def sampling_arguments(self) -> dict[str, Any]:
+        """What decides how this run samples, as arguments of `MotionTransfer`, for records of it;
+        the backbone apart."""
+        options = self.sampler_options
+        given = {**vars(self), **vars(options), "num_inference_steps": options.num_steps}
+        return {name: given[name] for name in SAMPLING}
+
     def sampler(self, prompt: str, seed: int, latent_shape: tuple[int, ...]) -> Sampler:
         return Sampler(self.backbone, self.sampler_options, prompt, seed, latent_shape)
 
@@ -173,6 +181,7 @@ class GuidedSampling(LightningModule):
     """The optimised tensor of every finished guided step; of latents only the last is kept."""
     previous_predictions: torch.Tensor | None
     reference_motion: torch.Tensor | None
+    reference_flow: torch.Tensor | None
     last_outputs: BlockOutputs | BlockFeatures | None
 
     def current_positions(self) -> Positions:

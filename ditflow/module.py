@@ -16,7 +16,7 @@ from ditflow.backbones.base import Backbone, BlockFeatures, BlockOutputs, PassIn
 from ditflow.callbacks.denoising_schedule import DenoisingSchedule
 from ditflow.data import MotionDataModule
 from ditflow.denoising import GuidedSampling, Injection, MotionItem, injection_arguments
-from ditflow.embedding.checks import SEEDS
+from ditflow.embedding.header import SEEDS
 from ditflow.errors import DitflowError
 from ditflow.functional.parameterization import Parameterization, Positions, Target
 from ditflow.objectives import AttentionMotionFlow, Objective
@@ -143,6 +143,8 @@ class MotionTransfer(GuidedSampling):
         self.rates = rates if learning_rate is None else (learning_rate, learning_rate / 2)
         self.seed = seed
         self.reference_motion: torch.Tensor | None = None
+        self.reference_flow: torch.Tensor | None = None
+        """For pictures, of an objective that has one."""
         self.reference_weight: torch.Tensor | None = None
         """How much each entry of the reference's motion counts; None where all count alike."""
         self.samplers: list[Sampler] = []
@@ -182,6 +184,7 @@ class MotionTransfer(GuidedSampling):
             with torch.no_grad():
                 outputs = self.outputs(given)
             self.reference_motion = self.objective.reference(outputs)
+            self.reference_flow = self.objective.flow(outputs)
             self.reference_weight = self.objective.weight(
                 outputs, mask_on_tokens(backbone, mask, self.reference_latents)
             )
@@ -358,7 +361,8 @@ def run_of(
     module: MotionTransfer, data: MotionDataModule, injection: Injection | None
 ) -> dict[str, Any]:
     """What must be the same for a run to go on from another's checkpoint, primitives only."""
-    options = module.sampler_options
+    sampling = module.sampling_arguments()
+    del sampling["num_inference_steps"]  # the timesteps say more
     objective = {
         name: value
         for name, value in sorted(vars(module.objective).items())
@@ -369,10 +373,7 @@ def run_of(
         "prompts": list(data.prompts),
         "reference frames": hash_of_tensors(data.frames),
         "mask": None if data.read.mask is None else hash_of_tensors(data.read.mask),
-        "target": module.target,
-        "parameterization": module.parameterization,
-        "separate_query_key": module.separate_query_key,
-        "block": module.block,
+        **sampling,
         "objective": {"name": type(module.objective).__name__, **objective},
         "kv_injection": injection_arguments(injection),
         "guided_steps": module.guided_steps,
@@ -380,10 +381,4 @@ def run_of(
         "gradient_reuse": module.gradient_reuse,
         "rates": list(module.rates),
         "timesteps": list(module.schedule().timesteps),
-        "guidance_scale": options.guidance_scale,
-        "dynamic_guidance": options.dynamic_guidance,
-        "negative_prompt": options.negative_prompt,
-        "unguided_stride": options.unguided_stride,
-        "unguided_cache": options.unguided_cache,
-        "seed": module.seed,
     }

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from ditflow.embedding.header import read_header
+from ditflow.embedding.reader import read_header
 from ditflow.errors import DitflowError
 from ditflow.runs.predictions import slug
 from ditflow.utils.files import whole, written

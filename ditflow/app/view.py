@@ -9,11 +9,13 @@ from ditflow.app.command_lines import on_page
 from ditflow.app.job import ERROR, STOPPED, WARNING, WROTE, Job
 from ditflow.app.progress import progress_of, said
 from ditflow.app.remembered import prompts_of
-from ditflow.embedding.header import EmbeddingHeader, read_header
+from ditflow.embedding.header import EmbeddingHeader
 from ditflow.embedding.listing import list_embeddings
+from ditflow.embedding.reader import read_header
 from ditflow.errors import DitflowError
-from ditflow.pages.run import EMBEDDING, PAGE, drawn, run_videos
+from ditflow.pages.run import drawn, run_videos
 from ditflow.pages.templating import render
+from ditflow.runs.folder import COMMANDS, CONFIG, EMBEDDING, PAGE
 
 PHASES = {
     "preview": [],
@@ -22,7 +24,7 @@ PHASES = {
 }
 """Of each kind of command, the progress bars in their order."""
 
-DOWNLOADS = (EMBEDDING, "*.mp4", PAGE, "config.yaml", "commands.txt")
+DOWNLOADS = (EMBEDDING, "*.mp4", PAGE, CONFIG, COMMANDS)
 """Files of a run that are offered, in this order."""
 
 

@@ -26,8 +26,8 @@ from ditflow.callbacks import (
 from ditflow.callbacks.embedding_checkpoint import header_of
 from ditflow.callbacks.fit_record import FitRecord
 from ditflow.data import MotionDataModule
-from ditflow.embedding.header import check_readable
 from ditflow.embedding.motion_embedding import MotionEmbedding
+from ditflow.embedding.reader import check_readable
 from ditflow.module import MotionTransfer, run_of
 from ditflow.runs.checkpoints import WholeCheckpoints
 from ditflow.runs.folder import CHECKPOINTS, LAST, TENSORBOARD

@@ -4,14 +4,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
+from ditflow.backbones.pipeline_hooks import Change
 from ditflow.backbones.solver import Solver
 from ditflow.errors import DitflowError
 from ditflow.functional.motion_flow import Grid
 from ditflow.functional.parameterization import Positions
+
+if TYPE_CHECKING:
+    from ditflow.backbones.shapes import Shapes
 
 
 class PassInput(NamedTuple):
@@ -245,3 +249,24 @@ class Backbone(ABC):
     @abstractmethod
     def solver(self, num_steps: int) -> Solver:
         """A solver of one video, as the stock pipeline's scheduler."""
+
+    # -- planning --------------------------------------------------------------------------------
+
+    def shapes(self) -> "Shapes":
+        """What a plan is made from; a family may do without.
+
+        Raises:
+            DitflowError: it does.
+        """
+        raise DitflowError(
+            f"family {self.family} of backbone {self.name} tells no shapes to plan from; a fit "
+            "with it goes without a plan."
+        )
+    @abstractmethod
+    def applied(self, change: Change, separate_query_key: bool) -> AbstractContextManager[Any]:
+        """Context in which the stock pipeline's own calls are changed; gives the pipeline.
+
+        Args:
+            change: what each pass of a call is given.
+            separate_query_key: whether ρ may have tables of their own for queries and keys.
+        """

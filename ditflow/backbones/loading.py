@@ -3,14 +3,21 @@
 import importlib.util
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
-from diffusers import CogVideoXDDIMScheduler, CogVideoXDPMScheduler, CogVideoXPipeline
+from diffusers import (
+    CogVideoXDDIMScheduler,
+    CogVideoXDPMScheduler,
+    CogVideoXPipeline,
+    CogVideoXTransformer3DModel,
+    DiffusionPipeline,
+)
 from diffusers.quantizers import PipelineQuantizationConfig
 
 from ditflow.backbones.base import Backbone
 from ditflow.backbones.cogvideox.adapter import CogVideoXBackbone
+from ditflow.backbones.cogvideox.shapes import empty_pipeline
 from ditflow.backbones.kernels import check_kernel
 from ditflow.errors import DitflowError, reason_of, shortened
 from ditflow.utils.shipped import embedded_backbones, is_hub_name, source_of
@@ -97,6 +104,42 @@ def load_backbone(
         for block in pipeline.transformer.transformer_blocks:
             block.compile()
     return backbone
+
+
+def empty_backbone(
+    name: str = "sprites-rope", dtype: Dtype = "float32", **options: Any
+) -> Backbone:
+    """What `load_backbone` would load, without its weights: on the meta device, and with no file
+    read of an embedded or a published model but configurations.
+
+    Args:
+        name: as of `load_backbone`.
+        dtype: of the frozen weights.
+        options: the others of `load_backbone`, which are kept as they are.
+
+    Raises:
+        DitflowError: its configuration cannot be had.
+    """
+    pipeline = empty_pipeline(name, getattr(torch, dtype))
+    return CogVideoXBackbone(pipeline, name, {"name": name, "dtype": dtype, **options})
+def backbone_of(pipeline: DiffusionPipeline | Backbone) -> Backbone:
+    """The adapter of a stock pipeline, which it leaves as it is, for `Backbone.applied`.
+
+    Args:
+        pipeline: of a shipped family; a backbone, of any family, is its own adapter.
+
+    Raises:
+        DitflowError: a pipeline of another family.
+    """
+    if isinstance(pipeline, Backbone):
+        return pipeline
+    transformer = getattr(pipeline, "transformer", None)
+    if isinstance(transformer, CogVideoXTransformer3DModel):
+        return CogVideoXBackbone(pipeline, "the pipeline", install=False)
+    raise DitflowError(
+        f"{type(pipeline).__name__} is of no family that ditflow ships (CogVideoX); give the "
+        "Backbone that the motion was fitted on in its place."
+    )
 
 
 def _default_device() -> str:

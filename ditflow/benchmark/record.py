@@ -1,30 +1,10 @@
-"""What a benchmark keeps of each fit beside its video: losses and motion flows."""
+"""What a benchmark keeps of each fit beside its video: motion flows."""
 
 import torch
 import torch.nn.functional as F
-from lightning import Callback, Trainer
 
 from ditflow.module import MotionTransfer
-from ditflow.objectives import AttentionMotionFlow
 from ditflow.video.pictures import flow_picture
-
-
-class Losses(Callback):
-    """Keeps the losses of a fit, without a logger."""
-
-    def __init__(self) -> None:
-        self._kept: list[torch.Tensor] = []
-
-    @property
-    def values(self) -> list[float]:
-        """The loss of each optimisation step, in order."""
-        return [loss.item() for loss in self._kept]  # only now, for a GPU waits for it
-
-    def on_train_batch_end(
-        self, trainer: Trainer, module: MotionTransfer, outputs, batch, batch_idx: int
-    ) -> None:
-        if (loss := trainer.callback_metrics.get("loss")) is not None:
-            self._kept.append(loss.detach().clone())
 
 
 def flows_of(module: MotionTransfer) -> torch.Tensor | None:
@@ -35,9 +15,9 @@ def flows_of(module: MotionTransfer) -> torch.Tensor | None:
         a picture [3, height, width] in [0, 1]; None of an objective that has no flow, or of a fit
         that optimised nothing.
     """
-    objective, outputs = module.objective, module.last_outputs
-    if not isinstance(objective, AttentionMotionFlow) or outputs is None:
+    outputs, reference = module.last_outputs, module.reference_flow
+    made = None if outputs is None else module.objective.flow(outputs)
+    if made is None or reference is None:
         return None
-    flows = module.reference_motion, objective.reference(outputs)
-    pictures = [flow_picture(flow, outputs.grid) for flow in flows]
+    pictures = [flow_picture(flow, outputs.grid) for flow in (reference, made)]
     return torch.cat([F.pad(pictures[0], (0, 12), value=1.0), pictures[1]], dim=2)

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
+from ditflow.runs.folder import TENSORBOARD
 from ditflow.utils.files import whole, written
 
 
@@ -27,7 +28,7 @@ def write_events(table: str, montages: Sequence[Path], folder: Path, name: str) 
     Raises:
         DitflowError: the disk is full or does not take the file.
     """
-    events = folder / "tensorboard"
+    events = folder / TENSORBOARD
     with TemporaryDirectory() as folder_of_one:
         with SummaryWriter(folder_of_one) as writer:
             writer.add_text(f"{name}/table", table)

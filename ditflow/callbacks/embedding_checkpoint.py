@@ -3,7 +3,6 @@
 import logging
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from lightning import Callback, Trainer
@@ -11,9 +10,11 @@ from lightning import Callback, Trainer
 from ditflow.data import MotionDataModule
 from ditflow.denoising import GuidedSampling, Injection, injection_arguments
 from ditflow.embedding.checks import LOADER
-from ditflow.embedding.header import EmbeddingHeader, check_readable
+from ditflow.embedding.header import EmbeddingHeader
 from ditflow.embedding.motion_embedding import MotionEmbedding
+from ditflow.embedding.reader import check_readable
 from ditflow.functional.parameterization import pack
+from ditflow.runs.folder import EMBEDDING
 from ditflow.version import __version__
 
 log = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ class EmbeddingCheckpoint(Callback):
         filename: inside the run's output folder.
     """
 
-    def __init__(self, filename: str = "motion.safetensors"):
+    def __init__(self, filename: str = EMBEDDING):
         self.filename = filename
         self._is_whole = False
         """Whether this fit has saved all of its guided steps."""
@@ -120,7 +121,10 @@ def header_of(
         reference=reference,
         reference_sha256=digest,
         fps=data.fps,
-        model=arguments_of(module),
+        model={
+            "backbone": {"class_path": LOADER, "init_args": backbone.options},
+            **module.sampling_arguments(),
+        },
         injection=injection_arguments(injection),
         scheduler_fingerprint=schedule.fingerprint,
         masked=data.mask is not None,
@@ -128,22 +132,3 @@ def header_of(
         mask_sha256=mask_digest,
         confidence=getattr(module.objective, "confidence", False) is True,
     )
-
-
-def arguments_of(module: GuidedSampling) -> dict[str, Any]:
-    """What `predict` needs to repeat this run's sampling, as arguments of `MotionTransfer`."""
-    options = module.sampler_options
-    return {
-        "backbone": {"class_path": LOADER, "init_args": module.backbone.options},
-        "target": module.target,
-        "parameterization": module.parameterization,
-        "separate_query_key": module.separate_query_key,
-        "block": module.block,
-        "num_inference_steps": options.num_steps,
-        "guidance_scale": options.guidance_scale,
-        "dynamic_guidance": options.dynamic_guidance,
-        "negative_prompt": options.negative_prompt,
-        "seed": module.seed,
-        "unguided_stride": options.unguided_stride,
-        "unguided_cache": options.unguided_cache,
-    }

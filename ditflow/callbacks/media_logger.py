@@ -6,7 +6,6 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.compat.proto.summary_pb2 import Summary
 
 from ditflow.denoising import GuidedSampling
-from ditflow.objectives import AttentionMotionFlow
 from ditflow.utils.distributed import own
 from ditflow.video.pictures import color_wheel, flow_picture
 from ditflow.video.writing import encode_gif
@@ -23,18 +22,20 @@ class MediaLogger(Callback):
         self.enabled = enabled
 
     def on_train_start(self, trainer: Trainer, module: GuidedSampling) -> None:
-        writer = self._writer(trainer, module)
-        if writer is not None:
+        logger = self._logger(trainer)
+        if logger is not None and module.reference_flow is not None:
             grid = module.backbone.token_grid(tuple(module.reference_latents.shape))
-            writer.add_image("flow/color wheel", color_wheel(), 0)
-            writer.add_image("flow/reference", flow_picture(module.reference_motion, grid), 0)
+            logger.experiment.add_image("flow/color wheel", color_wheel(), 0)
+            picture = flow_picture(module.reference_flow, grid)
+            logger.experiment.add_image("flow/reference", picture, 0)
 
     def on_train_epoch_end(self, trainer: Trainer, module: GuidedSampling) -> None:
-        writer, outputs = self._writer(trainer, module), module.last_outputs
-        if writer is not None and outputs is not None:
-            flow = module.objective.reference(outputs)
+        logger, outputs = self._logger(trainer), module.last_outputs
+        if logger is None or outputs is None:
+            return
+        if (flow := module.objective.flow(outputs)) is not None:
             picture = flow_picture(flow, outputs.grid)
-            writer.add_image("flow/generation", picture, trainer.current_epoch)
+            logger.experiment.add_image("flow/generation", picture, trainer.current_epoch)
 
     def on_fit_end(self, trainer: Trainer, module: GuidedSampling) -> None:
         logger = self._logger(trainer)
@@ -45,12 +46,6 @@ class MediaLogger(Callback):
         for name, video in {"reference": data.frames, **videos}.items():
             summary = video_summary(f"video/{name}", video, data.fps)
             logger.experiment.file_writer.add_summary(summary, module.guided_steps)
-
-    def _writer(self, trainer: Trainer, module: GuidedSampling):
-        """The event writer, if pictures of flows are wanted and the objective has flows."""
-        logger = self._logger(trainer)
-        has_flow = isinstance(module.objective, AttentionMotionFlow)
-        return logger.experiment if logger is not None and has_flow else None
 
     def _logger(self, trainer: Trainer) -> TensorBoardLogger | None:
         if not trainer.is_global_zero:

@@ -10,6 +10,7 @@ from lightning.pytorch.callbacks import BasePredictionWriter
 
 from ditflow.data import MotionDataModule
 from ditflow.denoising import GuidedSampling, SampleItem
+from ditflow.runs.folder import COMPARISON, REFERENCE
 from ditflow.runs.predictions import Predictions, slug
 from ditflow.utils.distributed import own
 from ditflow.video.pictures import grid
@@ -38,7 +39,7 @@ class VideoWriter(BasePredictionWriter):
     def on_fit_end(self, trainer: Trainer, module: GuidedSampling) -> None:
         data, folder = trainer.datamodule, Path(trainer.default_root_dir)
         if trainer.is_global_zero:
-            self._write(data.frames, folder / "reference.mp4", data.fps)
+            self._write(data.frames, folder / REFERENCE, data.fps)
         names = ["video", *(f"video-{n}-{slug(p)}" for n, p in enumerate(data.prompts) if n > 0)]
         paths = [folder / f"{name}.mp4" for name in names]
         videos = dict(zip(own(trainer, paths), module.finish(), strict=True))
@@ -86,8 +87,8 @@ class VideoWriter(BasePredictionWriter):
         reference = motion.tensors.get("reference_latents")
         if reference is not None:
             videos = [module.decode(reference, motion.header.num_frames), *videos]
-            if not (folder / "reference.mp4").exists():  # such as a fit's own, undecoded
-                write_video(videos[0], folder / "reference.mp4", data.fps)
+            if not (folder / REFERENCE).exists():  # such as a fit's own, undecoded
+                write_video(videos[0], folder / REFERENCE, data.fps)
         total = len(shown) + (reference is not None)
         self._compare(videos, total, folder, data.fps)
 
@@ -96,7 +97,7 @@ class VideoWriter(BasePredictionWriter):
     ) -> None:
         if total > COMPARED:
             log.info("comparison.mp4 shows the first %d of %d videos.", COMPARED, total)
-        self._write(grid(videos[:COMPARED]), folder / "comparison.mp4", fps)
+        self._write(grid(videos[:COMPARED]), folder / COMPARISON, fps)
 
     def _write(self, video: torch.Tensor, path: Path, fps: float) -> None:
         write_video(video, path, fps)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from ditflow.errors import DitflowError
 from ditflow.pages.benchmark import write_benchmark_page
-from ditflow.pages.run import CONFIG, write_run_page
+from ditflow.pages.run import write_run_page
+from ditflow.runs.folder import CONFIG
 from ditflow.settings.parsing import CommandParser
 
 

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 
 from ditflow.errors import DitflowError
-from ditflow.plan.fitting import advise
 from ditflow.plan.machine import Machine, this_machine
 from ditflow.plan.recipe import prepare
-from ditflow.plan.report import GIB, describe, verdict
+from ditflow.plan.report import GIB
 from ditflow.settings.options import over_default
 from ditflow.settings.parsing import CommandParser
 from ditflow.settings.stacked import read_settings
@@ -15,8 +14,9 @@ from ditflow.settings.stacked import read_settings
 def plan(args: Sequence[str]) -> int:
     """Estimate a fit's memory, phase by phase, and its cost in passes of a block.
 
-    From shapes alone: no weights are read, and CogVideoX's need not be there. Memory is what
-    tensors hold; libraries and a GPU's context take up to 1 GiB more.
+    From shapes alone: no weights are read, and CogVideoX's need not be there; but code of one's own
+    that loads a backbone is run. Memory is what tensors hold; libraries and a GPU's context take
+    up to 1 GiB more.
 
     Returns:
         0 if it fits, as configured or with what is advised, otherwise 1.
@@ -26,19 +26,19 @@ def plan(args: Sequence[str]) -> int:
     settings = read_settings(*over_default(given.config or []))
     if given.memory is not None and not given.memory > 0:
         raise DitflowError(f"memory={given.memory} must be greater than 0, in GiB.")
-    size = given.num_frames, given.height, given.width
-    planner, passes = prepare(settings, size, given.prompts)
+    if settings.own_loader:
+        print(f"Loading {settings.backbone_name}, for what it loads is not known before.")
+    planned = prepare(settings, (given.num_frames, given.height, given.width), given.prompts)
     device = settings.backbone.get("device", "auto")
+    if settings.own_loader:
+        device = str(planned.backbone.device)
     if given.memory is not None:
         machine = Machine("the given memory", int(given.memory * GIB), device != "cpu")
     else:
-        machine = this_machine(device)
-    # Without a GPU there is nothing to move weights away from.
-    made = planner.plan(settings.backbone | ({} if machine.gpu else {"offload": "none"}))
-    print(describe(settings.backbone_name, planner.work, made, passes))
-    better = advise(planner, made, machine.memory, machine.gpu)
-    print(verdict(made, better, machine.memory, machine.name))
-    return 0 if better is not None else 1
+        machine = this_machine(device, loaded=settings.own_loader)
+    said, fits = planned.report(machine)
+    print(said)
+    return 0 if fits else 1
 
 
 def plan_parser() -> CommandParser:

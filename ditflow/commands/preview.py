@@ -6,7 +6,7 @@ from pathlib import Path
 from ditflow.backbones.base import Backbone
 from ditflow.backbones.loading import Dtype
 from ditflow.errors import DitflowError
-from ditflow.objectives import AttentionMotionFlow
+from ditflow.objectives import AttentionMotionFlow, Objective
 from ditflow.preview.findings import findings
 from ditflow.preview.motion import ReferenceMotion, read_motion, spread_around
 from ditflow.preview.sheet import Sheet
@@ -38,7 +38,7 @@ def preview(args: Sequence[str]) -> int:
     configs = over_default(given.config or [])
     settings = read_settings(*configs)
     objective = settings.model["objective"] or AttentionMotionFlow()
-    if not isinstance(objective, AttentionMotionFlow):
+    if type(objective).flow is Objective.flow:  # said before anything is loaded
         raise DitflowError(
             f"config={' '.join(configs)}: {type(objective).__name__} has no motion flow to "
             "show; use a preset of ditflow's own method."
@@ -66,7 +66,7 @@ def preview(args: Sequence[str]) -> int:
         sheet = Sheet(motion, title, lines)
         with whole(paths[0]) as partial:
             sheet.picture().save(partial)
-        write_video(sheet.video(), paths[1], data["fps"] or 8)
+        write_video(sheet.video(), paths[1], data["fps"] or backbone.fps)
     print(f"Wrote to {given.output}:")
     for path in paths:
         print(f"  {path}")

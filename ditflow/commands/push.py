@@ -7,8 +7,8 @@ from tempfile import TemporaryDirectory
 
 import torch.nn.functional as F
 
-from ditflow.embedding.hub import FILENAME
 from ditflow.embedding.motion_embedding import MotionEmbedding
+from ditflow.runs.folder import EMBEDDING, REFERENCE
 from ditflow.settings.parsing import CommandParser
 from ditflow.video.pictures import side_by_side
 from ditflow.video.reading import read_video
@@ -34,7 +34,7 @@ def push(args: Sequence[str]) -> int:
     parser = push_parser()
     given = parser.instantiate(parser.parse_args(list(args)))
     # Here, and never from the hub: a mistyped folder must not publish somebody else's.
-    path = given.folder / FILENAME if given.folder.is_dir() else given.folder
+    path = given.folder / EMBEDDING if given.folder.is_dir() else given.folder
     embedding = MotionEmbedding.load(path)
     with TemporaryDirectory() as temporary:
         picture = given.picture
@@ -91,7 +91,7 @@ def animated(folder: Path, path: Path, include_reference: bool) -> Path | None:
     found = sorted(named, key=_number)[:SHOWN]
     if not found:
         return None
-    reference = folder / "reference.mp4"
+    reference = folder / REFERENCE
     if include_reference and reference.exists():
         found = [reference, *found]
     videos = [as_tensor(read_video(video)) for video in found]

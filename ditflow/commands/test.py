@@ -15,14 +15,13 @@ from ditflow.errors import DitflowError
 from ditflow.metrics import TrackerName
 from ditflow.metrics.scorer import HEADINGS, Scorer
 from ditflow.runs.claim import claim, refuse_results
+from ditflow.runs.folder import COMPARISON, EMBEDDING, FINISHED, SCORES
 from ditflow.settings.parsing import CommandParser
 from ditflow.utils.files import write_text
 from ditflow.video.reading import FrameRange, read_video
 from ditflow.video.sizing import fit_size
 
-SCORES = "scores.csv"
-
-MADE = (SCORES, "motion.safetensors", "video.mp4", "comparison.mp4", "[!.]*-seed*.json")
+MADE = (SCORES, EMBEDDING, FINISHED, COMPARISON, "[!.]*-seed*.json")
 """What tells that a fit, a predict or another test has left videos that new ones would replace."""
 
 

@@ -57,9 +57,7 @@ def look_at_preset(name: str) -> Finding:
         machine = this_machine(settings.backbone["device"])
     except DitflowError as error:
         return Finding(name, str(error), f"ditflow plan --config {name} --memory GIB")
-    planner, _ = prepare(settings, cache=True)
-    # Without a GPU there is nothing to move weights away from.
-    made = planner.plan(settings.backbone | ({} if machine.gpu else {"offload": "none"}))
+    made = prepare(settings, cache=True).plan(machine)
     fits = made.peak <= machine.memory
     said = (
         f"{'fits' if fits else 'does not fit'}: needs {made.peak / GIB:.1f} GiB, {machine.name} "

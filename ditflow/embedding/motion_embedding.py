@@ -13,7 +13,9 @@ from ditflow.embedding.publishing import write_published
 from ditflow.embedding.stored import StoredMotion
 
 if TYPE_CHECKING:
-    from diffusers import CogVideoXPipeline
+    from diffusers import DiffusionPipeline
+
+    from ditflow.backbones.base import Backbone
 
 
 class MotionEmbedding(StoredMotion):
@@ -114,24 +116,25 @@ class MotionEmbedding(StoredMotion):
 
     @contextmanager
     def applied_to(
-        self, pipeline: "CogVideoXPipeline", prompt: str | None = None
-    ) -> Iterator["CogVideoXPipeline"]:
+        self, pipeline: "DiffusionPipeline | Backbone", prompt: str | None = None
+    ) -> Iterator["DiffusionPipeline"]:
         """Put the motion into an ordinary pipeline's calls, without KV injection.
 
         The pipeline is itself again after the block, exceptions included.
 
         Args:
-            pipeline: of the fitted backbone, with the scheduler of the fit.
+            pipeline: of the fitted backbone, with the scheduler of the fit; in its place the
+                `Backbone` itself, of any family, whose pipeline is then given.
             prompt: of latents fitted to several prompts, the one to start from.
 
         Raises:
-            DitflowError: a pipeline of other configurations; at a call, another size, frame
-                count, scheduler or number of steps.
+            DitflowError: a pipeline of another family or of other configurations; at a call,
+                another size, frame count, scheduler or number of steps.
         """
         from ditflow.embedding.pipeline import applied_to
 
-        with applied_to(self, pipeline, prompt):
-            yield pipeline
+        with applied_to(self, pipeline, prompt) as applied:
+            yield applied
 
     def call_arguments(self, seed: int | None = None) -> dict[str, Any]:
         """What a pipeline's call needs, beside a prompt, to sample as the fit did.
@@ -140,13 +143,13 @@ class MotionEmbedding(StoredMotion):
             seed: of the initial noise; the fit's own carries the motion best.
         """
         header, model = self.header, self.header.model
-        return {
+        dynamic = {"use_dynamic_cfg": True} if model["dynamic_guidance"] else {}
+        return dynamic | {
             "num_frames": header.num_frames,
             "height": header.height,
             "width": header.width,
             "num_inference_steps": len(header.timesteps),
             "guidance_scale": model["guidance_scale"],
-            "use_dynamic_cfg": model["dynamic_guidance"],
             "negative_prompt": model["negative_prompt"],
             "generator": torch.Generator().manual_seed(header.seed if seed is None else seed),
         }

@@ -7,10 +7,10 @@ from pathlib import Path
 from PIL import Image
 
 from ditflow.embedding.header import EmbeddingHeader
-from ditflow.embedding.hub import FILENAME
 from ditflow.embedding.model_card import model_card
 from ditflow.embedding.stored import StoredMotion
 from ditflow.errors import DitflowError
+from ditflow.runs.folder import EMBEDDING
 from ditflow.utils.files import make_output, whole, write_text
 from ditflow.utils.shipped import is_hub_name
 
@@ -32,7 +32,7 @@ def write_published(
     folder, shown = Path(folder), None
     kept = published(embedding, include_reference)
     content, suffix = (b"", "") if picture is None else read_picture(Path(picture))
-    there = [name for name in (FILENAME, "README.md") if (folder / name).exists()]
+    there = [name for name in (EMBEDDING, "README.md") if (folder / name).exists()]
     if there:
         raise DitflowError(
             f"folder={folder} holds a {there[0]} already, which would be lost; give a new folder."
@@ -42,7 +42,7 @@ def write_published(
         shown = f"motion{suffix}"
         with whole(folder / shown) as partial:
             partial.write_bytes(content)
-    kept.save(folder / FILENAME)
+    kept.save(folder / EMBEDDING)
     write_text(folder / "README.md", model_card(kept, repo_id, license, shown))
     return folder
 

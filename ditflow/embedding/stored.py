@@ -10,7 +10,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from ditflow.embedding.header import EmbeddingHeader, read_header, unreadable
+from ditflow.embedding.header import EmbeddingHeader
+from ditflow.embedding.reader import read_header, unreadable
 from ditflow.errors import DitflowError
 from ditflow.functional.parameterization import Positions, initial_parameter, positions_of
 from ditflow.utils.files import whole

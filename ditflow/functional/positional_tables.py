@@ -4,16 +4,19 @@ import torch
 
 
 def rotary_table(
-    coordinates: torch.Tensor, head_dim: int, theta: float = 10_000.0
+    coordinates: torch.Tensor,
+    head_dim: int,
+    theta: float = 10_000.0,
+    shares: tuple[int, int, int] | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Cosines and sines of 3-D rotary positions.
 
-    The head is shared out as in CogVideoX: a quarter for the frame, three eighths each for row
-    and column.
-
     Args:
         coordinates: [..., 3], (frame, row, column) of each token.
-        head_dim: D, divisible by 16.
+        head_dim: D, divisible by 16 if the shares are not given.
+        theta: the base of the frequencies.
+        shares: of the head's dimensions, even, for frame, row and column; by default CogVideoX's,
+            a quarter for the frame and three eighths each for row and column.
 
     Returns:
         (cos, sin), each [..., D], differentiable in the coordinates.
@@ -26,9 +29,12 @@ def rotary_table(
         >>> cos.shape, cos.unique(), sin.unique()
         (torch.Size([1, 16]), tensor([1.]), tensor([0.]))
     """
-    if head_dim % 16:
-        raise ValueError(f"head_dim={head_dim} must be divisible by 16 for 3-D rotary positions.")
-    shares = (head_dim // 4, head_dim // 8 * 3, head_dim // 8 * 3)
+    if shares is None:
+        if head_dim % 16:
+            raise ValueError(
+                f"head_dim={head_dim} must be divisible by 16 for 3-D rotary positions."
+            )
+        shares = (head_dim // 4, head_dim // 8 * 3, head_dim // 8 * 3)
     angles = torch.cat(
         [_angles(coordinates[..., axis], share, theta) for axis, share in enumerate(shares)], -1
     ).repeat_interleave(2, dim=-1)

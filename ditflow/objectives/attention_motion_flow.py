@@ -50,6 +50,9 @@ class AttentionMotionFlow(Objective):
         """The hard motion flow [F, F, S, 2]."""
         return self._flow(outputs, hard=True)
 
+    def flow(self, outputs: BlockOutputs) -> torch.Tensor:
+        return self.reference(outputs)
+
     def loss(
         self, outputs: BlockOutputs, reference: torch.Tensor, weight: torch.Tensor | None = None
     ) -> torch.Tensor:

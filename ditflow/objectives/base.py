@@ -28,6 +28,15 @@ class Objective(ABC):
     def is_static(self, reference: torch.Tensor) -> bool:
         """Whether nothing moves in a reference; with weights likewise."""
 
+    def flow(self, outputs: BlockOutputs | BlockFeatures) -> torch.Tensor | None:
+        """The motion flow that it sees, [F, F, S, 2] hard displacements (column, row) in tokens,
+        for pictures; None of an objective that sees none."""
+        return None
+
+    def confidence_of(self, outputs: BlockOutputs | BlockFeatures) -> torch.Tensor | None:
+        """How sure it is of each displacement, [F, F, S] in [0, 1]; None of one that cannot say."""
+        return None
+
     def check_mask(self, mask: object | None) -> None:
         """Refuse a mask where what is compared cannot be restricted to a part of the reference.
 

@@ -5,18 +5,22 @@ import logging
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
+
 from ditflow.embedding.checks import LOADER
-from ditflow.embedding.header import EmbeddingHeader, read_header
+from ditflow.embedding.header import EmbeddingHeader
+from ditflow.embedding.reader import read_header
 from ditflow.errors import DitflowError, printable, reason_of
 from ditflow.pages.curve import loss_curve
 from ditflow.pages.event_files import read_events
 from ditflow.pages.templating import data_uri, link, render, sources
 from ditflow.runs.claim import LOCK
-from ditflow.runs.folder import CONFIG, EMBEDDING, PAGE
+from ditflow.runs.folder import CONFIG, EMBEDDING, FINISHED, PAGE, REFERENCE, TENSORBOARD
 from ditflow.runs.history import read_commands
 from ditflow.settings.trust import check_backbone_is_known
 from ditflow.utils.files import write_text, written
@@ -35,6 +39,13 @@ class Shown:
     path: Path
     name: str
     detail: str = ""
+
+
+class Record(Struct):
+    """What a predict wrote beside a video, as far as it is shown."""
+
+    prompt: str
+    seed: int
 
 
 def write_run_page(folder: Path) -> Path:
@@ -85,7 +96,7 @@ def run_videos(folder: Path) -> list[Shown]:
 
 def drawn(folder: Path) -> dict[str, Any]:
     """What the templates `curve.html` and `flows.html` take of a fit's folder, finished or not."""
-    header, events = _header(folder), read_events(folder / "tensorboard")
+    header, events = _header(folder), read_events(folder / TENSORBOARD)
     return {
         "prompts": len(header.prompts) if header else 1,
         "curve": loss_curve(events.losses),
@@ -144,9 +155,9 @@ def _videos(folder: Path, config: Mapping[str, Any], header: EmbeddingHeader | N
     given = config["data"].get("prompts") or []
     prompts = dict(enumerate(header.prompts if header is not None else given))
     found = []
-    if (folder / "reference.mp4").exists():
-        found.append(Shown(folder / "reference.mp4", "reference"))
-    fitted = {0: folder / "video.mp4"}
+    if (folder / REFERENCE).exists():
+        found.append(Shown(folder / REFERENCE, "reference"))
+    fitted = {0: folder / FINISHED}
     for path in folder.glob("video-*.mp4"):
         if match := re.match(r"video-(\d+)-", path.name):
             fitted[int(match[1])] = path
@@ -154,19 +165,12 @@ def _videos(folder: Path, config: Mapping[str, Any], header: EmbeddingHeader | N
         if path.exists():
             found.append(Shown(path, str(prompts.get(index, path.stem)), "fitted"))
     for path in written(folder, "*-seed*.json"):
-        record, video = _record(path), path.with_suffix(".mp4")
-        if record is not None and video.exists():
-            found.append(Shown(video, str(record["prompt"]), f"seed {record.get('seed')}"))
+        video = path.with_suffix(".mp4")
+        with suppress(DitflowError):  # anything else than what a predict wrote beside a video
+            record = read_json(path, Record)
+            if video.exists():
+                found.append(Shown(video, record.prompt, f"seed {record.seed}"))
     return found
-
-
-def _record(path: Path) -> dict[str, Any] | None:
-    """What a predict wrote beside a video; None for anything else."""
-    try:
-        record = read_json(path)
-    except DitflowError:
-        return None
-    return record if isinstance(record, dict) and "prompt" in record else None
 
 
 def _reuse(folder: Path, header: EmbeddingHeader, config: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from ditflow.functional.flow_loss import moving_patches
 from ditflow.functional.motion_flow import Grid
 from ditflow.functional.nearest_neighbor import nearest_neighbor_flow
 from ditflow.functional.token_mask import over_frames
-from ditflow.objectives import AttentionMotionFlow
+from ditflow.objectives import Objective
 from ditflow.reference import ReferenceVideo, encode, mask_on_tokens
 
 
@@ -78,7 +78,7 @@ class ReferenceMotion:
 @torch.no_grad()
 def read_motion(
     backbone: Backbone,
-    objective: AttentionMotionFlow,
+    objective: Objective,
     reference: ReferenceVideo,
     blocks: Sequence[int],
     guided: int,
@@ -88,7 +88,7 @@ def read_motion(
 
     Args:
         backbone: the model.
-        objective: how motion is read, τ and windows included.
+        objective: that has a motion flow of queries and keys.
         reference: at the backbone's size.
         blocks: to read, in order.
         guided: the one of them that a fit would read.
@@ -98,14 +98,11 @@ def read_motion(
     shape = tuple(latents.shape)
     given = PassInput(latents, 0, backbone.encode_prompt(""), backbone.positions(shape))
     outputs = backbone.query_keys(given, blocks)
-    read = {
-        block: Motion(
-            f"block {block}",
-            objective.reference(output).cpu(),
-            objective.confidence_of(output).cpu(),
-        )
-        for block, output in zip(blocks, outputs, strict=True)
-    }
+    read = {}
+    for block, output in zip(blocks, outputs, strict=True):
+        sure = objective.confidence_of(output)
+        sure = None if sure is None else sure.cpu()
+        read[block] = Motion(f"block {block}", objective.flow(output).cpu(), sure)
     grid = outputs[0].grid
     ratio, count = backbone.temporal_ratio, shape[1]
     return ReferenceMotion(

@@ -37,9 +37,8 @@ class Sheet:
         # The longest but a few: an odd match across the frame would leave all else pale.
         longest = np.quantile(moving.numpy(), 0.95) if len(moving) else 0.0
         self.strongest = max(1.0, float(longest))
-        assert motion.guided.confidence is not None, "a block's attention gives one"
-        self.confidence = motion.guided.confidence
-        self.most = max(1e-6, self.confidence.max().item())
+        sure = motion.guided.confidence
+        self.most = None if sure is None else max(1e-6, sure.max().item())
 
     def headings(self) -> list[str]:
         """Of the columns, two lines each."""
@@ -51,7 +50,9 @@ class Sheet:
             guided = " (guided)" if shown is self.motion.guided else ""
             nearest = ", nearest" if shown is self.motion.latents else ""
             columns.append(f"{shown.name}{guided}{nearest}\n{said}")
-        return [*columns, f"confidence\nof {self.motion.guided.name}, 0 to {self.most:.2f}"]
+        if self.most is not None:
+            columns.append(f"confidence\nof {self.motion.guided.name}, 0 to {self.most:.2f}")
+        return columns
 
     def row(self, frame: torch.Tensor, start: int, end: int | None) -> list[np.ndarray]:
         """A frame [3, h, w] with what every signal says of its way from one token frame to another;
@@ -59,7 +60,7 @@ class Sheet:
         picture = draw_frame(frame, self.cell)
         motion = self.motion
         if end is None:
-            return [picture] * (len(motion.blocks) + 3)
+            return [picture] * (len(motion.blocks) + 2 + (self.most is not None))
         size = motion.grid[1:]
         mask = None if motion.mask is None else motion.mask[start].reshape(size)
 
@@ -67,12 +68,11 @@ class Sheet:
             away = shown.flow[start, end].reshape(*size, 2)
             return draw_flow(picture, away, self.strongest, mask)
 
-        confidence = self.confidence[start, end].reshape(size)
-        return [
-            picture,
-            *(flow(shown) for shown in (*motion.blocks, motion.latents)),
-            draw_confidence(picture, confidence, self.most, mask),
-        ]
+        drawn = [picture, *(flow(shown) for shown in (*motion.blocks, motion.latents))]
+        if self.most is not None:
+            confidence = motion.guided.confidence[start, end].reshape(size)
+            drawn.append(draw_confidence(picture, confidence, self.most, mask))
+        return drawn
 
     def picture(self) -> Image.Image:
         """Rows of neighbouring token frames, and the first to the last."""
@@ -138,7 +138,6 @@ class Sheet:
     def _legend(self, sheet: Image.Image, draw: ImageDraw.ImageDraw) -> None:
         """Title, colour wheel and the scale of confidence."""
         sheet.paste(as_image(color_wheel(63, 63)), (GAP, GAP))
-        scale = heat(torch.linspace(0, 1, 120).expand(12, -1))
         draw.text((GAP + 76, GAP), self.title, "black", _font(16))
         draw.text(
             (GAP + 76, GAP + 24),
@@ -147,6 +146,9 @@ class Sheet:
             "black",
             _font(14),
         )
+        if self.most is None:
+            return
+        scale = heat(torch.linspace(0, 1, 120).expand(12, -1))
         sheet.paste(Image.fromarray(scale), (GAP + 76, GAP + 50))
         draw.text((GAP + 204, GAP + 46), f"confidence 0 to {self.most:.2f}", "black", _font(14))
 

@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
+
 from ditflow.errors import DitflowError
 from ditflow.pages.benchmark import reference_in, video_in
 from ditflow.pages.templating import render
@@ -46,11 +48,12 @@ class Trial:
     seed: int
 
 
-@dataclass(frozen=True)
-class Study:
-    """Attributes:
-    name: hash of all trials; answers carry it.
-    trials: by anonymous name.
+class Study(Struct, frozen=True, rename={"name": "study"}):
+    """What `key.json` holds.
+
+    Attributes:
+        name: hash of all trials; answers carry it.
+        trials: by anonymous name.
     """
 
     name: str
@@ -157,14 +160,12 @@ def read_study(path: Path) -> Study:
         DitflowError: no such file, or not a key.
     """
     try:
-        content = read_json(path)
-        trials = {name: Trial(**trial) for name, trial in content["trials"].items()}
-        study = Study(content["study"], trials)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        study = read_json(path, Study)
+    except DitflowError as error:
         raise DitflowError(
             f"key={path} is not the {KEY} that ditflow rate make wrote; give that one."
         ) from error
-    if study.name != hash_of({name: asdict(trial) for name, trial in trials.items()}):
+    if study.name != hash_of({name: asdict(trial) for name, trial in study.trials.items()}):
         raise DitflowError(
             f"key={path} was changed since ditflow rate make wrote it; make it anew."
         )

@@ -1,4 +1,4 @@
-"""What a fit leaves in its output folder, and what a new one does about it."""
+"""What a run leaves in its output folder, and what a new one does about it."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +12,8 @@ EMBEDDING = "motion.safetensors"
 REFERENCE = "reference.mp4"
 COMPARISON = "comparison.mp4"
 COMMANDS = "commands.txt"
+MANIFEST = "manifest.yaml"
+SCORES = "scores.csv"
 TENSORBOARD = "tensorboard"
 CHECKPOINTS = "checkpoints"
 LAST = "last"

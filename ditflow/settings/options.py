@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ditflow.embedding.checks import LOADER
-from ditflow.embedding.header import read_header
 from ditflow.embedding.hub import embedding_file
+from ditflow.embedding.reader import read_header
 from ditflow.errors import DitflowError, shortened
 from ditflow.settings.trust import check_backbone_is_known
 from ditflow.utils.shipped import MANIFESTS, PRESETS, shipped_files

@@ -7,7 +7,7 @@ from pkgutil import resolve_name
 from typing import Any
 
 import yaml
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, Namespace
 
 from ditflow.backbones.base import Backbone
 from ditflow.callbacks import KVInjection
@@ -131,7 +131,7 @@ def read_settings(*configs: str | Mapping[str, Any]) -> Settings:
         reason = " ".join(str(error).split())
         raise DitflowError(f"config={names} is not usable: {reason}") from error
     return Settings(
-        vars(made.backbone),
+        vars(made.get("backbone", Namespace())),  # a loader may take none
         vars(made.model),
         vars(made.kv_injection),
         vars(made.data),

@@ -8,32 +8,22 @@ import pytest
 
 CHILD = """
 import json, resource, torch
-from diffusers import CogVideoXTransformer3DModel
-from ditflow.backbones.cogvideox.attention import AttentionControl, BlockReached
-from ditflow.backbones.cogvideox.attention import controlled, install
-from ditflow.backbones.cogvideox.positions import stock_positions, token_grid
+from diffusers import CogVideoXDDIMScheduler, CogVideoXPipeline, CogVideoXTransformer3DModel
+from ditflow.backbones import CogVideoXBackbone, PassInput
 from ditflow.functional import flow_loss, motion_flow
 
 torch.set_default_dtype(torch.bfloat16)
 transformer = CogVideoXTransformer3DModel(
     num_layers=2, num_attention_heads=48, use_rotary_positional_embeddings=True
-).requires_grad_(False)
+)
 torch.set_default_dtype(torch.float32)
-install(transformer)
+pipeline = CogVideoXPipeline(None, None, None, transformer, CogVideoXDDIMScheduler())
+backbone = CogVideoXBackbone(pipeline, "random")
 shape = (1, 6, 16, 60, 90)
 latents = torch.randn(shape).requires_grad_()
-control = AttentionControl(record="query_key", stop=True)
-positions = stock_positions(transformer, shape, torch.device("cpu"))
-with controlled(transformer, {1: control}):
-    try:
-        transformer(
-            latents.bfloat16(), torch.randn(1, 226, 4096).bfloat16(), torch.tensor([0]),
-            image_rotary_emb=positions,
-        )
-    except BlockReached:
-        pass
-grid = token_grid(transformer, shape)
-query, key = control.query[0], control.key[0]
+prompt = torch.randn(1, 226, 4096).bfloat16()
+outputs = backbone.query_key(PassInput(latents, 0, prompt, backbone.positions(shape)), block=1)
+query, key, grid = outputs.query, outputs.key, outputs.grid
 hard = motion_flow(query.detach(), key.detach(), grid, hard=True)
 loss = flow_loss(motion_flow(query, key, grid), hard)
 loss.backward()

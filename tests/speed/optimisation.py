@@ -18,7 +18,6 @@ from jsonargparse import auto_cli
 
 from ditflow.backbones import CogVideoXBackbone
 from ditflow.backbones.base import PassInput
-from ditflow.backbones.cogvideox.attention import install
 from ditflow.functional import motion_flow
 from ditflow.objectives import AttentionMotionFlow
 
@@ -175,7 +174,8 @@ def main(
                 return work()
             finally:
                 transformer.requires_grad_(False).zero_grad(set_to_none=True)
-                install(transformer)
+                for part in transformer.transformer_blocks:
+                    part.attn1.processor = backbone.new_processor()
 
         return run
 

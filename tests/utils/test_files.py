@@ -19,7 +19,7 @@ import resource, signal, sys
 from pathlib import Path
 import torch
 from ditflow import DitflowError
-from tests.test_files import write
+from tests.utils.test_files import write
 
 path = Path(sys.argv[1])
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # then a write beyond the limit is an error

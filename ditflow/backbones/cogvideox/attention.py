@@ -1,54 +1,20 @@
 """CogVideoX attention that can record, replace and hand out queries, keys and values."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import Literal
-
 import torch
 import torch.nn.functional as F
-from diffusers import CogVideoXTransformer3DModel
 from diffusers.models.attention_processor import Attention
 from diffusers.models.embeddings import apply_rotary_emb
 
+from ditflow.backbones.control import BlockReached, ControlledProcessor
 from ditflow.backbones.kernels import kernel
 
 
-class BlockReached(Exception):
-    """Raised in or after the guided block: nothing after it needs computing."""
+class CogVideoXProcessor(ControlledProcessor):
+    """Stock CogVideoX attention with control over image tokens.
 
-
-@dataclass
-class AttentionControl:
-    """What one block's attention is asked to do, and what it recorded, all [B, M, N, D].
-
-    Attributes:
-        record: queries and keys as they are multiplied, or keys and values as another pass can
-            be given them: without positions.
-        stop: raise `BlockReached` with that done, and compute nothing beside it.
-        replacement: keys, without positions, and values in the place of its own.
-        query, key, value: recorded.
+    Text tokens come first and are never recorded or replaced. Rotary positions may be (cos, sin)
+    or, with separate copies for keys, (cos_q, sin_q, cos_k, sin_k).
     """
-
-    record: Literal["query_key", "key_value"] | None = None
-    stop: bool = False
-    replacement: tuple[torch.Tensor, torch.Tensor] | None = None
-    query: torch.Tensor | None = field(default=None, repr=False)
-    key: torch.Tensor | None = field(default=None, repr=False)
-    value: torch.Tensor | None = field(default=None, repr=False)
-
-
-class MotionAttnProcessor:
-    """Stock CogVideoX attention, out of place, with control over image tokens.
-
-    Text tokens come first and are never recorded or replaced. With nothing asked, the output
-    equals the stock processor's to the bit; rotary positions may be (cos, sin) or, with separate
-    copies for keys, (cos_q, sin_q, cos_k, sin_k).
-    """
-
-    def __init__(self, control: AttentionControl, kernel: str = "auto"):
-        self.control, self.kernel = control, kernel
 
     # Parameters are spelled out: behind **kwargs diffusers would not pass the rotary positions.
     def __call__(
@@ -116,79 +82,3 @@ def _rotate(tokens: torch.Tensor, table: tuple[torch.Tensor, ...], text: int) ->
     # the place of a split, each would have a gradient as large as all tokens.
     plain, image = tokens.split([text, tokens.size(2) - text], dim=2)
     return torch.cat([plain, apply_rotary_emb(image, table)], dim=2)
-
-
-def install(
-    transformer: CogVideoXTransformer3DModel, kernel: str = "auto"
-) -> list[MotionAttnProcessor]:
-    """Give every block a `MotionAttnProcessor` that is asked nothing yet, with this kernel."""
-    blocks = transformer.transformer_blocks
-    processors = [MotionAttnProcessor(AttentionControl(), kernel) for _ in blocks]
-    for block, processor in zip(blocks, processors, strict=True):
-        block.attn1.processor = processor
-    return processors
-
-
-@contextmanager
-def controlled(
-    transformer: CogVideoXTransformer3DModel, controls: dict[int, AttentionControl]
-) -> Iterator[None]:
-    """Ask blocks (by index) for what `controls` say; as before on exit, exceptions included.
-
-    Gradient checkpointing runs a block again in the backward pass, when this context may have
-    closed: a block with a replacement brings it along, one that records or stops is left out.
-    """
-    blocks = transformer.transformer_blocks
-    processors = {index: blocks[index].attn1.processor for index in controls}
-    before = {index: processor.control for index, processor in processors.items()}
-    checkpointing = transformer._gradient_checkpointing_func
-    own = [(blocks[index], control) for index, control in controls.items()]
-
-    def checkpoint(block: torch.nn.Module, *args):
-        control = next((control for other, control in own if other is block), None)
-        if control is None:
-            return checkpointing(block, *args)
-        if control.record is not None or control.stop:
-            return block(*args)
-        return checkpointing(partial(_run_controlled, block, control), *args)
-
-    try:
-        for index, control in controls.items():
-            processors[index].control = control
-        if checkpointing is not None:
-            transformer._gradient_checkpointing_func = checkpoint
-        yield
-    finally:
-        for index, control in before.items():
-            processors[index].control = control
-        transformer._gradient_checkpointing_func = checkpointing
-
-
-def _run_controlled(block: torch.nn.Module, control: AttentionControl, *args):
-    processor = block.attn1.processor
-    before, processor.control = processor.control, control
-    try:
-        return block(*args)
-    finally:
-        processor.control = before
-
-
-@contextmanager
-def stopped_after(transformer: CogVideoXTransformer3DModel, index: int) -> Iterator[list]:
-    """Context in which a pass ends with `BlockReached` after a block; yields the list that its
-    output image tokens [B, N, C] are put into."""
-    reached: list[torch.Tensor] = []
-    block = transformer.transformer_blocks[index]
-
-    def stop(_module, _args, outputs: tuple[torch.Tensor, torch.Tensor]) -> None:
-        reached.append(outputs[0])
-        raise BlockReached
-
-    # Recording leaves it out of checkpointing.
-    control = replace(block.attn1.processor.control, record="query_key")
-    handle = block.register_forward_hook(stop)
-    try:
-        with controlled(transformer, {index: control}):
-            yield reached
-    finally:
-        handle.remove()

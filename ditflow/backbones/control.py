@@ -1,0 +1,42 @@
+"""What a block's self-attention is asked to do beside its work."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+
+
+class BlockReached(Exception):
+    """Raised in or after the guided block: nothing after it needs computing."""
+
+
+@dataclass
+class AttentionControl:
+    """What one block's attention is asked to do, and what it recorded, all [B, M, N, D].
+
+    Attributes:
+        record: queries and keys as they are multiplied, or keys and values as another pass can
+            be given them: without positions.
+        stop: raise `BlockReached` with that done, and compute nothing beside it.
+        replacement: keys, without positions, and values in the place of its own.
+        query, key, value: recorded.
+    """
+
+    record: Literal["query_key", "key_value"] | None = None
+    stop: bool = False
+    replacement: tuple[torch.Tensor, torch.Tensor] | None = None
+    query: torch.Tensor | None = field(default=None, repr=False)
+    key: torch.Tensor | None = field(default=None, repr=False)
+    value: torch.Tensor | None = field(default=None, repr=False)
+
+
+class ControlledProcessor:
+    """Base of a family's attention processor: the stock one's work, out of place, with control over
+    image tokens. With nothing asked, its output equals the stock processor's to the bit.
+
+    Args:
+        kernel: of scaled dot-product attention, see `ditflow.backbones.kernels`.
+    """
+
+    def __init__(self, kernel: str = "auto"):
+        self.control, self.kernel = AttentionControl(), kernel

@@ -1,0 +1,97 @@
+"""Tiny configurations of Wan's real classes, untrained, from a seed."""
+
+import torch
+from diffusers import (
+    AutoencoderKLWan,
+    FlowMatchEulerDiscreteScheduler,
+    WanPipeline,
+    WanTransformer3DModel,
+)
+from tokenizers import Tokenizer
+from tokenizers.models import Unigram
+from tokenizers.pre_tokenizers import Metaspace
+from tokenizers.processors import TemplateProcessing
+from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
+
+from ditflow.backbones.base import Backbone
+from ditflow.sprites.world import BACKGROUNDS, COLORS, SHAPES
+from tests.backbones.tiny_wan.adapter import WanBackbone
+
+SIZE = 9, 32, 32
+
+
+def load_tiny_wan(
+    name: str = "tiny-wan",
+    device: str = "cpu",
+    gradient_checkpointing: bool = False,
+) -> Backbone:
+    """An untrained Wan of three blocks.
+
+    Args:
+        name: what messages and embeddings call it.
+        device: where it computes.
+        gradient_checkpointing: compute blocks again in the backward pass.
+    """
+    pipeline = tiny_pipeline().to(device)
+    if gradient_checkpointing:
+        pipeline.transformer.enable_gradient_checkpointing()
+    return WanBackbone(pipeline, name, size=SIZE)
+
+
+def tiny_pipeline() -> WanPipeline:
+    """Of the real classes: 3 × 4 × 4 tokens of width 32 at its own size."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        tokenizer = build_tokenizer()
+        transformer = WanTransformer3DModel(
+            num_attention_heads=2,
+            attention_head_dim=16,
+            in_channels=4,
+            out_channels=4,
+            text_dim=16,
+            freq_dim=16,
+            ffn_dim=32,
+            num_layers=3,
+            rope_max_seq_len=32,
+        )
+        # Larger than at the start of a training, at which attention hardly tells tokens apart.
+        for weight in transformer.parameters():
+            torch.nn.init.normal_(weight, std=0.2)
+        vae = AutoencoderKLWan(
+            base_dim=8,
+            z_dim=4,
+            dim_mult=[1, 1, 1],
+            num_res_blocks=1,
+            temperal_downsample=[True, True],
+            latents_mean=[0.1, -0.2, 0.0, 0.3],
+            latents_std=[0.5, 0.8, 1.0, 1.5],
+            scale_factor_spatial=4,
+        )
+        text_encoder = UMT5EncoderModel(
+            UMT5Config(
+                vocab_size=len(tokenizer), d_model=16, d_kv=8, d_ff=32, num_layers=1, num_heads=2
+            )
+        )
+    pipeline = WanPipeline(
+        tokenizer=tokenizer,
+        text_encoder=text_encoder.eval(),
+        vae=vae.eval(),
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
+        transformer=transformer.eval(),
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def build_tokenizer() -> PreTrainedTokenizerFast:
+    """Unigram tokenizer: the captions' words whole, any other word letter by letter."""
+    words = sorted({"a", "on", "background", *SHAPES, *COLORS, *BACKGROUNDS})
+    vocab = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -4.0)]
+    vocab += [(f"▁{word}", -1.0) for word in words]
+    vocab += [(letter, -8.0) for letter in "abcdefghijklmnopqrstuvwxyz"]
+    tokenizer = Tokenizer(Unigram(vocab, unk_id=2))
+    tokenizer.pre_tokenizer = Metaspace()
+    tokenizer.post_processor = TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
+    )

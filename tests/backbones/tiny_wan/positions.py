@@ -1,0 +1,54 @@
+"""Put rotary tables into a Wan transformer, which makes its own and passes it to every block."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from diffusers import WanTransformer3DModel
+
+from ditflow.functional.motion_flow import Grid
+from ditflow.functional.parameterization import Positions
+from ditflow.functional.positional_tables import rotary_table
+
+
+def token_grid(transformer: WanTransformer3DModel, latent_shape: tuple[int, ...]) -> Grid:
+    """(F, H, W) of latents [B, F', C, h, w]."""
+    _, frames, _, height, width = latent_shape
+    patch_t, patch_h, patch_w = transformer.config.patch_size
+    return frames // patch_t, height // patch_h, width // patch_w
+
+
+def stock_positions(
+    transformer: WanTransformer3DModel, latent_shape: tuple[int, ...], device: torch.device
+) -> Positions:
+    """(cos, sin), each [N, D] in double precision, as the transformer makes them."""
+    batch, frames, channels, height, width = latent_shape
+    shape = batch, channels, frames, height, width
+    table = transformer.rope(torch.empty(shape, device="meta"))  # of which it reads the shape
+    return tuple(part[0, :, 0].to(device) for part in table)
+
+
+def stock_coordinates(
+    transformer: WanTransformer3DModel, latent_shape: tuple[int, ...], device: torch.device
+) -> torch.Tensor:
+    """[N, 3] (frame, row, column) of every token."""
+    axes = [torch.arange(length).float() for length in token_grid(transformer, latent_shape)]
+    mesh = torch.meshgrid(*axes, indexing="ij")
+    return torch.stack(mesh, dim=-1).flatten(0, 2).to(device)
+
+
+def positions_at(transformer: WanTransformer3DModel, coordinates: torch.Tensor) -> Positions:
+    """ρ of tokens at any coordinates [N, 3], differentiable, in double precision as the stock's."""
+    rope = transformer.rope
+    shares = rope.t_dim, rope.h_dim, rope.w_dim
+    return rotary_table(coordinates.double(), sum(shares), shares=shares)
+
+
+@contextmanager
+def rotated_by(transformer: WanTransformer3DModel, positions: Positions) -> Iterator[None]:
+    """Make a transformer pass ρ to its blocks in place of its own table."""
+    handle = transformer.rope.register_forward_hook(lambda *_: positions)
+    try:
+        yield
+    finally:
+        handle.remove()
