@@ -232,7 +232,7 @@ def test_options_are_the_command_lines(rope):
         ({"prompts": [3]}, "prompts=3 must be text"),
         ({"prompts": " "}, "prompts is empty"),
         ({"config": "nosuch"}, "config=nosuch is neither a file nor a preset"),
-        ({"config": 3}, "config=3 is neither a preset nor settings by name"),
+        ({"config": [3]}, "config=3 is neither a preset nor settings by name"),
         ({"video": "nosuch.mp4"}, "video=nosuch.mp4 does not exist"),
         ({"video": torch.rand(9, 64, 64, 3)}, "give a tensor \\[T, 3, height, width\\]"),
         ({"video": torch.rand(9, 3, 64, 64) * 255}, "give a tensor \\[T, 3, height, width\\]"),

@@ -90,8 +90,10 @@ def fit(
     with notices_silenced(), ExitStack() as held:
         settings, loaded = _loaded(_fit_configs(config, backbone), stated, backbone)
         run = Run.of(settings, loaded, {})
-        run.data.video = files["video"] or video
-        run.data.mask = run.data.mask if mask is None else files["mask"] or mask
+        if not isinstance(video, str | Path):
+            run.data.video = video
+        if mask is not None and not isinstance(mask, str | Path):
+            run.data.mask = mask
         run.check_fit()
         if folder is not None:
             held.enter_context(claim(folder))
@@ -170,9 +172,10 @@ def prediction(
     Raises:
         DitflowError: something that was given cannot be used.
     """
-    given = None if isinstance(embedding, MotionEmbedding) else Path(embedding)
-    motion = embedding if given is None else MotionEmbedding.from_pretrained(given)
-    header = motion.header
+    given = None
+    if not isinstance(embedding, MotionEmbedding):
+        given, embedding = Path(embedding), MotionEmbedding.from_pretrained(embedding)
+    header = embedding.header
     stated = as_settings("predict", options | {"embedding": given})
     data = stated.setdefault("data", {})
     data["prompts"] = list(header.prompts) if prompts is None else _prompts(prompts)
@@ -185,7 +188,7 @@ def prediction(
     fitted = {"model": model, "kv_injection": header.injection}
     settings, loaded = _loaded([fitted], stated, backbone)
     run = Run.of(settings, loaded, {})
-    run.data.motion = motion
+    run.data.motion = embedding
     run.check_predict()
     return settings, run
 
@@ -194,7 +197,7 @@ def _fit_configs(
     config: Config | Sequence[Config], backbone: Backbone | str | None
 ) -> list[str | Mapping[str, Any]]:
     """The configurations of a fit, the default preset below them where it is needed."""
-    several = config if isinstance(config, list | tuple) else [config]
+    several = [config] if isinstance(config, str | Path | Mapping) else config
     configs = [str(one) if isinstance(one, Path) else one for one in several]
     if not isinstance(backbone, Backbone):
         return over_default(configs)
@@ -228,8 +231,8 @@ def _write_config(folder: Path, settings: Settings, run: Run) -> None:
     whole = settings.configuration()
     whole["model"]["backbone"]["init_args"] = run.module.backbone.options
     for name in ("video", "mask"):
-        given = getattr(run.data, name)
-        whole["data"][name] = str(given) if isinstance(given, Path) else None
+        if not isinstance(getattr(run.data, name), Path):
+            whole["data"].pop(name, None)
     text = yaml.safe_dump(whole, sort_keys=False, allow_unicode=True)
     write_text(folder / CONFIG, text)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import torch
 from lightning import Callback, Trainer
@@ -82,7 +82,7 @@ class Run:
         """A run by settings, with other arguments of the data and of the model where given."""
         return cls(
             settings.module(backbone, **model or {}),
-            MotionDataModule(**settings.data | data),
+            MotionDataModule(**{**settings.data, **data}),
             KVInjection(**settings.injection),
         )
 
@@ -139,8 +139,9 @@ class Run:
         Raises:
             DitflowError: something that was given cannot be used.
         """
-        record, changes = FitRecord(), {}
-        used = [self.injection, record, *callbacks]
+        record = FitRecord()
+        used: list[Callback] = [self.injection, record, *callbacks]
+        changes: dict[str, Any] = {}
         if folder is not None:
             used += [*output_callbacks(folder, VideoWriter(), True, True), MediaLogger()]
             changes = {
@@ -152,6 +153,7 @@ class Run:
         with self._trainer(folder, used, progress, changes) as trainer:
             trainer.fit(self.module, self.data)
         assert record.embedding is not None
+        assert self.data.frames is not None
         return Fit(record.embedding, self.module.videos, record.losses, self.data.frames)
 
     def predict(
@@ -172,7 +174,7 @@ class Run:
         """
         used = [self.injection, *callbacks, *([] if folder is None else [VideoWriter()])]
         with self._trainer(folder, used, progress) as trainer:
-            return trainer.predict(self.module, self.data)
+            return cast(list[torch.Tensor], trainer.predict(self.module, self.data))
 
     @contextmanager
     def _trainer(

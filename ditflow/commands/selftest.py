@@ -101,6 +101,7 @@ def moved(
         write_video(video, output / f"{target}-{name}.mp4")
     # Read apart: the objective may be another.
     latents = module.reference_latents
+    assert latents is not None
     with torch.no_grad():
         positions = backbone.positions(tuple(latents.shape))
         given = PassInput(latents, 0, backbone.encode_prompt(""), positions)

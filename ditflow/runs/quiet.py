@@ -23,20 +23,16 @@ def quiet_trainer(
         device: of the backbone.
         changes: other arguments of the Trainer.
     """
-    return Trainer(
-        accelerator=device.type,
-        devices=1 if device.type == "cpu" else [device.index or 0],
-        default_root_dir=folder,
-        callbacks=list(callbacks),
-        **{
-            # Alone, also where SLURM or torchrun started several: they share jobs, not a model.
-            "plugins": [LightningEnvironment()],
-            "max_epochs": -1,
-            "logger": False,
-            "enable_checkpointing": False,
-            "enable_progress_bar": False,
-            "enable_model_summary": False,
-            "inference_mode": False,  # its tensors could be of no use outside of it
-        }
-        | changes,
-    )
+    arguments: dict[str, Any] = {
+        "accelerator": device.type,
+        "devices": 1 if device.type == "cpu" else [device.index or 0],
+        # Alone, also where SLURM or torchrun started several: they share jobs, not a model.
+        "plugins": [LightningEnvironment()],
+        "max_epochs": -1,
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "inference_mode": False,  # of its tensors no one could take a gradient
+    }
+    return Trainer(default_root_dir=folder, callbacks=list(callbacks), **arguments | changes)

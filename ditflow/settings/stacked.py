@@ -53,7 +53,7 @@ class Settings:
     written: Callable[[], str] = field(default=lambda: "", repr=False, compare=False)
 
     def configuration(self) -> dict[str, Any]:
-        """All of it, defaults too, in the plain values and the order of a configuration file."""
+        """All of it but what is None, in the plain values and the order of a configuration file."""
         whole = yaml.safe_load(self.written())
         loaded_by = {"class_path": self.loader, "init_args": whole.pop("backbone")}
         return whole | {"model": {"backbone": loaded_by, **whole["model"]}}
@@ -137,7 +137,7 @@ def read_settings(*configs: str | Mapping[str, Any]) -> Settings:
         vars(made.data),
         source=stacked,
         loader=loader,
-        written=lambda: parser.dump(parsed, skip_none=False, skip_validation=True),
+        written=lambda: parser.dump(parsed, skip_validation=True),
     )
 
 

@@ -52,7 +52,8 @@ def open_video_or_frames(
             f"{option}={named} has {len(numbers)} frame to take; motion needs at least 2, "
             "so give a longer video or a smaller start_frame or stride."
         )
-    return FramesInMemory(named, option, numbers, *pixels.shape[1:3], pixels)
+    height, width = pixels.shape[1:3]
+    return FramesInMemory(named, option, numbers, height, width, pixels)
 
 
 def count_frames(video: Path | str | Frames, option: str = "video") -> int:

@@ -153,8 +153,9 @@ def run(
 ) -> Iterator[tuple[str, tuple[torch.Tensor, str, float]]]:
     """Each method's video of a case, with its prompt and its time."""
     with tempfile.TemporaryDirectory() as folder:
-        given = {"video": Path(folder) / "reference.mp4", "prompts": [case.prompt]}
-        write_video(reference, given["video"])
+        path = Path(folder) / "reference.mp4"
+        write_video(reference, path)
+        given = {"video": path, "prompts": [case.prompt]}
         for method in methods:
             started = time.monotonic()
             chosen = options | {"seed": case.seed} | OF_METHODS.get(method, {})
@@ -187,7 +188,7 @@ def cases(count: int, first_seed: int) -> Iterator[Case]:
                 for options in (SHAPES, list(COLORS), list(BACKGROUNDS))
             ]
             prompts.append(caption(*names))
-        yield Case(clip, *prompts, seed=seed)
+        yield Case(clip, prompts[0], prompts[1], seed)
 
 
 def _report(result: dict[str, Any], output: Path | None) -> None:
