@@ -1,7 +1,8 @@
 """Sampling with motion put in: what fit and predict share, and predict itself."""
 
 import logging
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple, Protocol
 
@@ -9,7 +10,7 @@ import torch
 from lightning import LightningModule
 from tqdm import tqdm
 
-from ditflow.backbones.base import Backbone, BlockFeatures, BlockOutputs
+from ditflow.backbones.base import Backbone, BlockFeatures, BlockOutputs, PassInput
 from ditflow.backbones.solver import Schedule
 from ditflow.embedding.checks import SAMPLING
 from ditflow.embedding.motion_embedding import MotionEmbedding
@@ -111,6 +112,12 @@ class GuidedSampling(LightningModule):
         given = {**vars(self), **vars(options), "num_inference_steps": options.num_steps}
         return {name: given[name] for name in SAMPLING}
 
+    @property
+    def z_ref(self) -> torch.Tensor:
+        """The reference's latents [1, F, C, h, w], once they are there."""
+        assert self.reference_latents is not None
+        return self.reference_latents
+
     def sampler(self, prompt: str, seed: int, latent_shape: tuple[int, ...]) -> Sampler:
         return Sampler(self.backbone, self.sampler_options, prompt, seed, latent_shape)
 
@@ -180,6 +187,7 @@ class GuidedSampling(LightningModule):
     seed: int
     guided_steps: int
     optimization_steps: int
+    gradient_reuse: int
     rates: tuple[float, float]
     samplers: list[Sampler]
     """One video being denoised for each prompt of this process."""
@@ -193,6 +201,33 @@ class GuidedSampling(LightningModule):
     reference_motion: torch.Tensor | None
     reference_flow: torch.Tensor | None
     last_outputs: BlockOutputs | BlockFeatures | None
+
+    @property
+    def gradients(self) -> int:
+        """How many gradients a guided step computes for each prompt."""
+        return math.ceil(self.optimization_steps / self.gradient_reuse)
+
+    @property
+    def loss_scale(self) -> int:
+        """What the loss is multiplied by, so that its gradient stays in float16's range.
+
+        It spreads over all pairs of patches and would vanish there; other formats reach lower.
+        """
+        return 4096 if self.backbone.dtype == torch.float16 else 1
+
+    def outputs(self, given: PassInput) -> BlockOutputs | BlockFeatures:
+        """What the objective reads of one video."""
+        return getattr(self.backbone, self.objective.reads)(given, self.block)
+
+    def encode_reference(
+        self,
+        frames: torch.Tensor,
+        cache: bool = False,
+        mask: torch.Tensor | None = None,
+        numbers: Sequence[int] | None = None,
+    ) -> torch.Tensor:
+        """Frames [T, 3, height, width] to the reference motion (Algorithm 1, lines 1 to 8)."""
+        raise NotImplementedError
 
     def current_positions(self) -> Positions:
         """ρ_t of the guided step being optimised."""
@@ -209,7 +244,8 @@ class GuidedSampling(LightningModule):
     # -- predict ---------------------------------------------------------------------------------
 
     def on_predict_start(self) -> None:
-        self.embedding = self.trainer.datamodule.motion
+        # Lightning sets it, undeclared.
+        self.embedding = self.trainer.datamodule.loaded_motion  # type: ignore[attr-defined]
         self.reference_latents = self.embedding.tensors.get("reference_latents")
         if self.injection is not None and self.reference_latents is None:
             log.info(
@@ -220,7 +256,9 @@ class GuidedSampling(LightningModule):
     @torch.no_grad()
     def predict_step(self, item: SampleItem, batch_idx: int) -> torch.Tensor:
         """A video [T, 3, height, width] with the embedding's motion, no optimisation."""
-        embedding, header = self.embedding, self.embedding.header
+        embedding = self.embedding
+        assert embedding is not None
+        header = embedding.header
         sampler = self.sampler(item.prompt, item.seed, header.latent_shape)
         stock = self.backbone.positions(header.latent_shape)
         steps = range(header.guided_steps)

@@ -7,7 +7,7 @@ from pathlib import Path
 from ditflow.embedding.reader import read_header
 from ditflow.errors import DitflowError
 from ditflow.runs.predictions import slug
-from ditflow.utils.files import whole, written
+from ditflow.utils.files import atomic_write, written
 from ditflow.utils.hashing import hash_of_files
 from ditflow.video.reading import IMAGE_SUFFIXES, frame_count, read_picture
 
@@ -106,6 +106,6 @@ def _keep(upload: Path, folder: Path) -> Path:
     if kept.exists():
         kept.touch()  # it is the latest again
     else:
-        with whole(kept) as partial:
+        with atomic_write(kept) as partial:
             shutil.copyfile(upload, partial)
     return kept

@@ -25,10 +25,10 @@ from ditflow.callbacks import (
 )
 from ditflow.callbacks.embedding_checkpoint import header_of
 from ditflow.callbacks.fit_record import FitRecord
-from ditflow.data import MotionDataModule
+from ditflow.data import MotionDataModule, run_of
 from ditflow.embedding.motion_embedding import MotionEmbedding
 from ditflow.embedding.reader import check_readable
-from ditflow.module import MotionTransfer, run_of
+from ditflow.module import MotionTransfer
 from ditflow.runs.checkpoints import WholeCheckpoints
 from ditflow.runs.folder import CHECKPOINTS, LAST, TENSORBOARD
 from ditflow.runs.predictions import Predictions
@@ -153,7 +153,6 @@ class Run:
         with self._trainer(folder, used, progress, changes) as trainer:
             trainer.fit(self.module, self.data)
         assert record.embedding is not None
-        assert self.data.frames is not None
         return Fit(record.embedding, self.module.videos, record.losses, self.data.frames)
 
     def predict(

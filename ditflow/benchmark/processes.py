@@ -52,6 +52,7 @@ def run_processes(args: Sequence[str], count: int) -> None:
             worker.terminate()
         for worker in started:
             worker.wait()
+            assert worker.stdin is not None
             worker.stdin.close()
 
 
@@ -105,7 +106,7 @@ def _interrupt_at_the_end() -> None:
     os.read(0, 1)  # not sys.stdin, whose lock would be held when Python ends
     if hasattr(signal, "pthread_kill"):
         # A real signal: it ends what the main thread is waiting for, too.
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGTERM)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
     else:
         interrupt_main()
 

@@ -16,8 +16,9 @@ def flows_of(module: MotionTransfer) -> torch.Tensor | None:
         that optimised nothing.
     """
     outputs, reference = module.last_outputs, module.reference_flow
-    made = None if outputs is None else module.objective.flow(outputs)
-    if made is None or reference is None:
+    if outputs is None or reference is None:
+        return None
+    if (made := module.objective.flow(outputs)) is None:
         return None
     pictures = [flow_picture(flow, outputs.grid) for flow in (reference, made)]
     return torch.cat([F.pad(pictures[0], (0, 12), value=1.0), pictures[1]], dim=2)

@@ -20,7 +20,7 @@ from ditflow.data import MotionDataModule
 from ditflow.metrics.scorer import Scorer
 from ditflow.runs.claim import remove_results
 from ditflow.settings.stacked import Settings
-from ditflow.utils.files import is_full_disk, whole
+from ditflow.utils.files import atomic_write, is_full_disk
 from ditflow.utils.memory import peak_memory
 from ditflow.utils.untrusted import read_json
 from ditflow.video.pictures import as_image
@@ -71,7 +71,7 @@ class Runner:
         self._remove(path)
         for suffix in (".mp4", ".png"):
             if other.with_suffix(suffix).exists():
-                with whole(path.with_suffix(suffix)) as partial:
+                with atomic_write(path.with_suffix(suffix)) as partial:
                     shutil.copyfile(other.with_suffix(suffix), partial)
         made = read_json(other, dict[str, Any])
         write_result(path, made | self._describe(result, key))
@@ -86,8 +86,8 @@ class Runner:
             fit = run.fit()
         for result, key in wanted.items():
             if not result.is_reused:
-                made = cost | {"losses": fit.losses}
-                self._file(result, key, fit.videos[0], run.data, made, flows_of(run.module))
+                found = {**cost, "losses": fit.losses}
+                self._file(result, key, fit.videos[0], run.data, found, flows_of(run.module))
                 continue
             module = job.settings.module(backbone, **changes)
             again = replace(run, module=module, data=MotionDataModule(prompts=[result.prompt]))
@@ -102,7 +102,7 @@ class Runner:
         key: Key,
         video: torch.Tensor,
         data: MotionDataModule,
-        made: Mapping[str, Any],
+        made: dict[str, Any],
         flows: torch.Tensor | None = None,
     ) -> None:
         """Score a result and write it.
@@ -121,7 +121,7 @@ class Runner:
         path = result.path(self.folder)
         self._remove(path)
         if flows is not None:
-            with whole(path.with_suffix(".png")) as partial:
+            with atomic_write(path.with_suffix(".png")) as partial:
                 as_image(flows).save(partial)
         write_video(video, path.with_suffix(".mp4"), data.fps)
         shown = self.folder / "references" / f"{result.job.reference.name}.mp4"
@@ -178,9 +178,9 @@ def _data(job: Job) -> dict[str, Any]:
 
 
 @contextmanager
-def _measured(device: torch.device) -> Iterator[dict[str, float | None]]:
+def _measured(device: torch.device) -> Iterator[dict[str, Any]]:
     """Context of a piece of work whose cost, by the names of `COST`, is known after it."""
-    cost: dict[str, float | None] = {}
+    cost: dict[str, Any] = {}
     with peak_memory(device) as peak:
         started = time.monotonic()
         yield cost

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from lightning import Callback, Trainer
 
-from ditflow.data import MotionDataModule
+from ditflow.data import MotionDataModule, data_of
 from ditflow.denoising import GuidedSampling, Injection, injection_arguments
 from ditflow.embedding.checks import LOADER
 from ditflow.embedding.header import EmbeddingHeader
@@ -41,7 +41,7 @@ class EmbeddingCheckpoint(Callback):
     def setup(self, trainer: Trainer, module: GuidedSampling, stage: str) -> None:
         self._is_whole = False
         if stage == "fit":
-            check_readable(header_of(module, trainer.datamodule, module.injection))
+            check_readable(header_of(module, data_of(trainer), module.injection))
 
     def on_train_end(self, trainer: Trainer, module: GuidedSampling) -> None:
         if len(module.finished) == module.guided_steps:
@@ -75,7 +75,7 @@ class EmbeddingCheckpoint(Callback):
 
 def build_embedding(trainer: Trainer, module: GuidedSampling) -> MotionEmbedding:
     """The embedding of the guided steps finished so far."""
-    data = trainer.datamodule
+    data = data_of(trainer)
     header = header_of(module, data, module.injection)
     header = replace(header, guided_steps=len(module.finished))
     tensors: dict[str, torch.Tensor] = {}
@@ -87,7 +87,7 @@ def build_embedding(trainer: Trainer, module: GuidedSampling) -> MotionEmbedding
     else:
         tensors["positions"] = pack(module.finished, module.initial, module.parameterization)
     if data.store_reference:
-        tensors["reference_latents"] = module.reference_latents.half()
+        tensors["reference_latents"] = module.z_ref.half()
     return MotionEmbedding(header, tensors)
 
 

@@ -37,7 +37,7 @@ from ditflow.runs.resume import checkpoint_path, read_run
 from ditflow.settings.lightning import MotionParsers, shown_parser
 from ditflow.settings.options import expand
 from ditflow.settings.unheeded import refuse_limits, refuse_unheeded
-from ditflow.utils.files import whole
+from ditflow.utils.files import atomic_write
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ class RunConfig(SaveConfigCallback):
     """Writes the whole configuration beside the results as config.yaml."""
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        with whole(Path(trainer.default_root_dir) / self.config_filename) as path:
+        with atomic_write(Path(trainer.default_root_dir) / self.config_filename) as path:
             self.parser.save(self.config, path, overwrite=True, multifile=self.multifile)
 
 

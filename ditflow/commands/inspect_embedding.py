@@ -19,7 +19,7 @@ def describe_embedding(embedding: MotionEmbedding) -> str:
     """The table of one embedding."""
     header = embedding.header
     first, last = header.timesteps[0], header.timesteps[header.guided_steps - 1]
-    target = header.target
+    target: str = header.target
     if target == "positions":
         target += f" ({header.parameterization})"
     size = f"{header.height}x{header.width}"

@@ -16,7 +16,7 @@ from ditflow.runs.claim import claim
 from ditflow.runs.progress import RunProgress
 from ditflow.settings.options import over_default
 from ditflow.settings.stacked import read_settings
-from ditflow.utils.files import whole
+from ditflow.utils.files import atomic_write
 from ditflow.video.reading import FrameRange
 from ditflow.video.writing import write_video
 
@@ -83,7 +83,7 @@ def preview(
             print(f"Warning: {line}")
             progress.say("warning", line)
         sheet = Sheet(motion, title, lines)
-        with whole(paths[0]) as partial:
+        with atomic_write(paths[0]) as partial:
             sheet.picture().save(partial)
         write_video(sheet.video(), paths[1], data["fps"] or loaded.fps)
     print(f"Wrote to {output}:")

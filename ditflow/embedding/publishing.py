@@ -11,7 +11,7 @@ from ditflow.embedding.model_card import model_card
 from ditflow.embedding.stored import StoredMotion
 from ditflow.errors import DitflowError
 from ditflow.runs.folder import EMBEDDING
-from ditflow.utils.files import make_output, whole, write_text
+from ditflow.utils.files import atomic_write, make_output, write_text
 from ditflow.utils.shipped import is_hub_name
 
 PICTURES = {"GIF": ".gif", "JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp"}
@@ -40,7 +40,7 @@ def write_published(
     make_output(folder)
     if picture is not None:
         shown = f"motion{suffix}"
-        with whole(folder / shown) as partial:
+        with atomic_write(folder / shown) as partial:
             partial.write_bytes(content)
     kept.save(folder / EMBEDDING)
     write_text(folder / "README.md", model_card(kept, repo_id, license, shown))

@@ -145,7 +145,7 @@ def stack(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """Merge mappings; another `class_path` replaces a class and its arguments as a whole."""
     merged = dict(below)
     for key, value in above.items():
-        own = merged.get(key)
+        own: Any = merged.get(key)
         both = isinstance(own, Mapping) and isinstance(value, Mapping)
         if both and value.get("class_path", own.get("class_path")) == own.get("class_path"):
             merged[key] = stack(own, value)

@@ -29,7 +29,7 @@ def make_output(folder: Path) -> None:
 
 
 @contextmanager
-def whole(path: Path, flush: bool = True) -> Iterator[Path]:
+def atomic_write(path: Path, flush: bool = True) -> Iterator[Path]:
     """Write a file whole or not at all: yields the name to write it under, beside its own.
 
     What was written is flushed to the disk and renamed; after an exception nothing of it is left,
@@ -85,8 +85,8 @@ def full_disks_in_one_place() -> Iterator[None]:
 
 
 def write_text(path: Path, text: str, flush: bool = True) -> None:
-    """Write a text, whole or not at all; see `whole`."""
-    with whole(path, flush) as partial:
+    """Write a text, whole or not at all; see `atomic_write`."""
+    with atomic_write(path, flush) as partial:
         partial.write_text(text, encoding="utf-8")
 
 
