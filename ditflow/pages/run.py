@@ -79,7 +79,7 @@ def write_run_page(folder: Path) -> Path:
         **drawn(folder),
         commands=read_commands(folder),
         reuse=None if header is None or _is_predict(config) else _reuse(folder, header, config),
-        settings=[(section, list(flat(config[section]))) for section in SECTIONS],
+        settings=[(section, list(flatten_settings(config[section]))) for section in SECTIONS],
         config=(folder / CONFIG).read_text(encoding="utf-8"),
         files=_files(folder),
     )
@@ -110,13 +110,13 @@ def drawn(folder: Path) -> dict[str, Any]:
     }
 
 
-def flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
+def flatten_settings(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
     """Every setting with its name as it is given on the command line: `objective.temperature`."""
     for name, value in values.items():
         if name == "init_args" and isinstance(value, Mapping):
-            yield from flat(value, above)
+            yield from flatten_settings(value, above)
         elif isinstance(value, Mapping):
-            yield from flat(value, f"{above}{name}.")
+            yield from flatten_settings(value, f"{above}{name}.")
         else:
             full = above.removesuffix(".") if name == "class_path" and above else f"{above}{name}"
             plain = isinstance(value, str) and value
@@ -151,7 +151,7 @@ def _header(folder: Path) -> EmbeddingHeader | None:
 def _backbone(config: Mapping[str, Any], header: EmbeddingHeader | None) -> str:
     if header is not None:
         return header.backbone
-    return dict(flat(config["model"])).get("backbone.name", "")
+    return dict(flatten_settings(config["model"])).get("backbone.name", "")
 
 
 def _videos(folder: Path, config: Mapping[str, Any], header: EmbeddingHeader | None) -> list[Shown]:
