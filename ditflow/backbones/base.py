@@ -262,6 +262,7 @@ class Backbone(ABC):
             f"family {self.family} of backbone {self.name} tells no shapes to plan from; a fit "
             "with it goes without a plan."
         )
+
     @abstractmethod
     def applied(self, change: Change, separate_query_key: bool) -> AbstractContextManager[Any]:
         """Context in which the stock pipeline's own calls are changed; gives the pipeline.

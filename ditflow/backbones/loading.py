@@ -122,6 +122,8 @@ def empty_backbone(
     """
     pipeline = empty_pipeline(name, getattr(torch, dtype))
     return CogVideoXBackbone(pipeline, name, {"name": name, "dtype": dtype, **options})
+
+
 def backbone_of(pipeline: DiffusionPipeline | Backbone) -> Backbone:
     """The adapter of a stock pipeline, which it leaves as it is, for `Backbone.applied`.
 
