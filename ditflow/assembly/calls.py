@@ -18,7 +18,7 @@ from ditflow.functional.parameterization import Target
 from ditflow.runs.claim import claim, refuse_results, remove_results
 from ditflow.runs.folder import CONFIG, MADE, check_fit_output, check_inputs, remove_reference
 from ditflow.settings.keywords import as_settings
-from ditflow.settings.options import DEFAULT_PRESET, over_default
+from ditflow.settings.options import DEFAULT_PRESET, names_backbone, preset_path
 from ditflow.settings.stacked import Settings, read_settings
 from ditflow.settings.trust import check_backbone_is_known
 from ditflow.utils.files import write_text
@@ -200,7 +200,9 @@ def _fit_configs(
     several = [config] if isinstance(config, str | Path | Mapping) else config
     configs = [str(one) if isinstance(one, Path) else one for one in several]
     if not isinstance(backbone, Backbone):
-        return over_default(configs)
+        files = [str(preset_path(one)) if isinstance(one, str) else one for one in configs]
+        named = any(isinstance(one, str | Mapping) and names_backbone(one) for one in files)
+        return configs if named else [DEFAULT_PRESET, *configs]
     if configs == [DEFAULT_PRESET] and backbone.name != DEFAULT_PRESET:
         raise DitflowError(
             f"config is not given, and {DEFAULT_PRESET} is not for {shortened(backbone.name)}; "

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from ditflow.embedding.checks import LOADER
 from ditflow.embedding.hub import embedding_file
@@ -52,8 +52,6 @@ LISTS = ("--data.prompts", "--data.seeds")
 
 DEFAULT_PRESET = "sprites-rope"
 
-Config = TypeVar("Config", str, str | Mapping[str, Any])
-
 
 def expand(args: Sequence[str]) -> list[str]:
     """Rewrite a command line: short names, lists, preset names, and what an embedding says.
@@ -82,7 +80,7 @@ def expand(args: Sequence[str]) -> list[str]:
     if resumed is not None and Path(resumed).is_dir():  # by default it goes on where it was
         folder = {"trainer": {"default_root_dir": resumed}}
         expanded = ["--config", json.dumps(folder), *expanded]
-    if not any(_names_backbone(config) for config in _values(expanded, "--config", "-c")):
+    if not any(names_backbone(config) for config in _values(expanded, "--config", "-c")):
         expanded = ["--config", str(preset_path(DEFAULT_PRESET)), *expanded]
     return [subcommand, *expanded]
 
@@ -93,21 +91,14 @@ def short_options(subcommand: str) -> Mapping[str, str]:
     return SHORT if subcommand == "fit" else SHORT | {"--seed": "--data.seeds"}
 
 
-def over_default(configs: Sequence[Config]) -> list[Config]:
-    """Configurations, over the default preset if none of them names a backbone.
-
-    Args:
-        configs: names, paths or mappings.
+def over_default(configs: Sequence[str]) -> list[str]:
+    """Configurations by name, over the default preset if none of them names a backbone.
 
     Raises:
         DitflowError: one is not there, or cannot be read.
     """
-    named = any(
-        _names_backbone(str(preset_path(config)) if isinstance(config, str) else config)
-        for config in configs
-    )
-    stacked: list[Any] = [] if named else [DEFAULT_PRESET]
-    return stacked + list(configs)
+    named = any(names_backbone(str(preset_path(config))) for config in configs)
+    return list(configs) if named else [DEFAULT_PRESET, *configs]
 
 
 def preset_path(name: str) -> Path:
@@ -215,7 +206,7 @@ def _as_list(name: str, values: list[str]) -> str:
         ) from error
 
 
-def _names_backbone(config: str | Mapping[str, Any]) -> bool:
+def names_backbone(config: str | Mapping[str, Any]) -> bool:
     """Whether a configuration (a file, text or mapping) says which backbone."""
     read = read_mapping(config) if isinstance(config, str) else config
     model = read.get("model")
