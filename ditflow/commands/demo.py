@@ -2,21 +2,20 @@
 
 import shlex
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from ditflow.assembly.calls import fit, predict
+from ditflow.assembly import calls
 from ditflow.assembly.run import unguided
 from ditflow.errors import DitflowError
 from ditflow.functional.parameterization import Target
 from ditflow.pages.run import write_page_if_possible, write_run_page
 from ditflow.runs.folder import EMBEDDING
 from ditflow.runs.history import record_command
-from ditflow.settings.parsing import CommandParser
 from ditflow.settings.stacked import read_settings
 from ditflow.sprites.render import render
 from ditflow.sprites.world import FPS, NUM_FRAMES, Clip
@@ -33,29 +32,36 @@ OTHER_PROMPTS = ("a red ring on a black background", "a green diamond on a brown
 NEW_PROMPTS = ("a yellow circle on a navy background", "a pink cross on a teal background")
 
 
-def demo(args: Sequence[str]) -> int:
+def demo(
+    *,
+    output: Path = Path("demo"),
+    backbone: str = "sprites-rope",
+    seed: int = 5,
+    fit: bool = True,
+) -> None:
     """Fit latents and positions to one reference, reuse the positions, show all of it.
 
     Takes about a minute, on the embedded models. The reference and a mask of what moves in it are
     there to be used further: reference.mp4 and mask.mp4.
 
-    Returns:
-        0.
+    Args:
+        output: Folder of everything made.
+        backbone: An embedded one.
+        seed: Of the initial noise.
+        fit: Otherwise the reference and its mask alone.
     """
-    given = demo_parser().parse_args(list(args))
-    if given.backbone not in embedded_backbones():
+    if backbone not in embedded_backbones():
         raise DitflowError(
-            f"backbone={given.backbone} is not embedded; use {', '.join(embedded_backbones())}."
+            f"backbone={backbone} is not embedded; use {', '.join(embedded_backbones())}."
         )
     started = time.monotonic()
-    output, backbone, seed = given.output, given.backbone, given.seed
     make_output(output)
     reference, mask = output / "reference.mp4", output / "mask.mp4"
     write_video(render([reference_clip()])[0], reference, FPS)
     write_video(mask_of(reference_clip()), mask, FPS)
-    if not given.fit:
+    if not fit:
         print(f"Wrote to {output}:\n  {reference}\n  {mask}")
-        return 0
+        return
     settings = read_settings(backbone)
     loaded = settings.load_backbone()
     plain = unguided(settings.module(loaded), PROMPT, seed)
@@ -69,7 +75,7 @@ def demo(args: Sequence[str]) -> int:
     for target, prompts in fits.items():
         args = ["fit", *common, "--target", target, "--prompts", *prompts]
         with _command(args, output / target) as folder:
-            fitted = fit(
+            fitted = calls.fit(
                 reference,
                 prompts,
                 config=backbone,
@@ -83,7 +89,7 @@ def demo(args: Sequence[str]) -> int:
     embedding = output / "positions" / EMBEDDING
     args = ["predict", "--embedding", str(embedding), "--prompts", *NEW_PROMPTS]
     with _command(args, output / "reused") as folder:
-        made = predict(embedding, NEW_PROMPTS, backbone=loaded, output=folder, overwrite=True)
+        made = calls.predict(embedding, NEW_PROMPTS, backbone=loaded, output=folder, overwrite=True)
     videos |= {f"predict {index + 1}": video for index, video in enumerate(made)}
     labelled_sheet(list(videos.values()), list(videos)).save(output / "demo.png")
     enlarged = [enlarge(video) for video in videos.values()]
@@ -91,21 +97,6 @@ def demo(args: Sequence[str]) -> int:
     print(f"\nReference, unguided, and guided videos side by side, in {_minutes(started)}:")
     print(f"  {output / 'demo.png'}\n  {output / 'demo.gif'}")
     print(f"What was learned is in {embedding}; look into it: ditflow inspect {embedding}")
-    return 0
-
-
-def demo_parser() -> CommandParser:
-    """Of the command line."""
-    parser = CommandParser(prog="ditflow demo", description=demo.__doc__)
-    parser.add_argument(
-        "--output", type=Path, default=Path("demo"), help="Folder of everything made."
-    )
-    parser.add_argument("--backbone", type=str, default="sprites-rope", help="An embedded one.")
-    parser.add_argument("--seed", type=int, default=5, help="Of the initial noise.")
-    parser.add_argument(
-        "--fit", type=bool, default=True, help="Otherwise the reference and its mask alone."
-    )
-    return parser
 
 
 def reference_clip() -> Clip:

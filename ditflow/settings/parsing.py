@@ -10,9 +10,6 @@ from jsonargparse import ArgumentParser
 
 from ditflow.errors import DitflowError, shortened
 
-ALSO = {"prompts": "--prompt"}
-"""Second names of options that take several values."""
-
 
 class CommandParser(ArgumentParser):
     """A parser that raises what is wrong as `DitflowError`, in one line."""
@@ -35,19 +32,17 @@ class CommandParser(ArgumentParser):
         lines = [line.strip() for line in str(message).splitlines() if line.strip()]
         raise DitflowError(shortened(" ".join(lines), 2000))
 
-    def add_presets(self) -> None:
-        """Add `--config`: presets, at once or by repeating it; None if none is given."""
-        self.add_argument(
-            *("-c", "--config"), type=str, nargs="+", action="extend", help="Presets, stacked."
-        )
+
+NAMES = {"config": ("-c", "--config"), "prompts": ("--prompts", "--prompt")}
+"""Those of options that take several values and have a second name."""
 
 
 def command_parser(name: str, command: Callable[..., int | None]) -> CommandParser:
     """The command line of a function, from its signature and its docstring in Google's style.
 
     What stands before `*` is positional, what follows it is an option, `--start-frame` for
-    `start_frame`. A `Sequence` takes every value up to the next option, and `config` can be
-    repeated too. `X | None` is typed as X, but a bool as true, false or null.
+    `start_frame`. A `Sequence` takes every value up to the next option; `config` can be repeated,
+    too. `X | None` is typed as X, but a bool as true, false or null.
 
     Args:
         name: of the command, as it is typed after `ditflow`.
@@ -61,22 +56,25 @@ def command_parser(name: str, command: Callable[..., int | None]) -> CommandPars
     parser = CommandParser(prog=f"ditflow {name}", description=description)
     types = get_type_hints(command)
     for key, parameter in inspect.signature(command).parameters.items():
-        if key == "config":
-            parser.add_presets()
-            continue
-        names, given = [key], {"type": _without_none(types[key]), "help": said.get(key)}
+        kind = _without_none(types[key])
+        several = get_origin(kind) is Sequence
         required = parameter.default is parameter.empty
+        given: dict[str, Any] = {"type": get_args(kind)[0] if several else kind}
         if not required:
             given["default"] = parameter.default
+        if several:
+            given["nargs"] = "+"
+        if key == "config":
+            given["action"] = "extend"
         if parameter.kind is parameter.KEYWORD_ONLY:
-            names = [f"--{key.replace('_', '-')}"]
+            option = (f"--{key.replace('_', '-')}",)
+            names = NAMES.get(key, option) if several else option
             given["required"] = required
-        elif not required:
-            given["nargs"] = "?"
-        if get_origin(given["type"]) is Sequence:
-            given |= {"type": get_args(given["type"])[0], "nargs": "+"}
-            names += [ALSO[key]] if key in ALSO else []
-        parser.add_argument(*names, **given)
+        else:
+            names = (key,)
+            if not required:
+                given["nargs"] = "?"
+        parser.add_argument(*names, help=said.get(key), **given)
     return parser
 
 
