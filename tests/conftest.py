@@ -26,6 +26,9 @@ from ditflow.video.writing import write_video
 
 SPRITES = ("sprites-rope", "sprites-sincos")
 
+collect_ignore = ["speed", "mutation.py"]
+"""Scripts that are run by hand."""
+
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
