@@ -95,10 +95,10 @@ def read_users(path: Path) -> list[tuple[str, str]]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DitflowError(f"auth={path} cannot be read ({reason_of(error)}).") from error
-    users = [tuple(line.strip().split(":", 1)) for line in lines if line.strip()]
-    if not users or not all(len(user) == 2 and all(user) for user in users):
+    users = [line.strip().partition(":") for line in lines if line.strip()]
+    if not users or not all(name and password for name, _, password in users):
         raise DitflowError(f"auth={path} must have lines of the form user:password.")
-    return users
+    return [(name, password) for name, _, password in users]
 
 
 def is_loopback(host: str) -> bool:

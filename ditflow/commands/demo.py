@@ -12,6 +12,7 @@ import torch
 from ditflow.assembly import calls
 from ditflow.assembly.run import unguided
 from ditflow.errors import DitflowError
+from ditflow.functional.parameterization import Target
 from ditflow.pages.run import write_page_if_possible, write_run_page
 from ditflow.runs.folder import EMBEDDING
 from ditflow.runs.history import record_command
@@ -67,7 +68,11 @@ def demo(
     write_video(plain, output / "unguided.mp4", FPS)
     videos = {"reference": as_tensor(read_video(reference)), "unguided": plain}
     common = ["--config", backbone, "--video", str(reference), "--seed", str(seed)]
-    for target, prompts in (("latents", [PROMPT]), ("positions", [PROMPT, *OTHER_PROMPTS])):
+    targets: dict[Target, list[str]] = {
+        "latents": [PROMPT],
+        "positions": [PROMPT, *OTHER_PROMPTS],
+    }
+    for target, prompts in targets.items():
         args = ["fit", *common, "--target", target, "--prompts", *prompts]
         with _command(args, output / target) as folder:
             fitted = calls.fit(

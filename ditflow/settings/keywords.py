@@ -42,7 +42,8 @@ def as_settings(command: str, options: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         DitflowError: one that there is not, with the nearest, or that the command does not heed.
     """
-    known, settings = keywords(), {}
+    known = keywords()
+    settings: dict[str, Any] = {}
     for name, value in options.items():
         if name not in known:
             near = get_close_matches(name, known, 1) or [", ".join(sorted(known))]

@@ -1,6 +1,7 @@
 """The parsers of `ditflow fit` and `ditflow predict`, which are LightningCLI's."""
 
 import inspect
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,7 +20,7 @@ from ditflow.version import __version__
 
 DESCRIPTION = "Transfer the motion of a video to new videos, with no training of the model."
 
-OWNERS = {
+OWNERS: Mapping[str, Callable[..., Any]] = {
     "--model.objective": AttentionMotionFlow,
     "--model.backbone": load_backbone,
     "--model": MotionTransfer,

@@ -106,7 +106,8 @@ def over_default(configs: Sequence[Config]) -> list[Config]:
         _names_backbone(str(preset_path(config)) if isinstance(config, str) else config)
         for config in configs
     )
-    return list(configs) if named else [DEFAULT_PRESET, *configs]
+    below: list[Config] = [] if named else [DEFAULT_PRESET]
+    return [*below, *configs]
 
 
 def preset_path(name: str) -> Path:

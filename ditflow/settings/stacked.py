@@ -146,11 +146,10 @@ def stack(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(below)
     for key, value in above.items():
         own = merged.get(key)
-        both = isinstance(own, Mapping) and isinstance(value, Mapping)
-        if both and value.get("class_path", own.get("class_path")) == own.get("class_path"):
-            merged[key] = stack(own, value)
-        else:
-            merged[key] = value
+        merged[key] = value
+        if isinstance(own, Mapping) and isinstance(value, Mapping):
+            replaced = value.get("class_path", own.get("class_path")) != own.get("class_path")
+            merged[key] = value if replaced else stack(own, value)
     return merged
 
 
