@@ -28,6 +28,7 @@ docs: $(STAMP)  ## the site into build/site; runs the notebook
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 format: $(STAMP)
 	$(BIN)/ruff format .

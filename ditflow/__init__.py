@@ -6,6 +6,8 @@ from ditflow.utils.lazy import importer
 from ditflow.version import __version__
 
 if TYPE_CHECKING:
+    from ditflow.assembly.calls import fit, predict
+    from ditflow.assembly.run import Fit
     from ditflow.backbones.loading import load_backbone
     from ditflow.data import MotionDataModule
     from ditflow.embedding.listing import list_embeddings
@@ -16,12 +18,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DitflowError",
+    "Fit",
     "MotionDataModule",
     "MotionEmbedding",
     "MotionTransfer",
     "__version__",
+    "fit",
     "list_embeddings",
     "load_backbone",
+    "predict",
     "read_settings",
 ]
 
@@ -30,11 +35,14 @@ __getattr__ = importer(
     __name__,
     {
         "DitflowError": "errors",
+        "Fit": "assembly.run",
         "MotionDataModule": "data",
         "MotionEmbedding": "embedding.motion_embedding",
         "MotionTransfer": "module",
+        "fit": "assembly.calls",
         "list_embeddings": "embedding.listing",
         "load_backbone": "backbones.loading",
+        "predict": "assembly.calls",
         "read_settings": "settings.stacked",
     },
 )

@@ -2,14 +2,12 @@
 
 import logging
 import sys
-import warnings
 from collections.abc import Sequence
-from contextlib import ExitStack
-from pkgutil import resolve_name
 
-from ditflow.commands.table import COMMANDS, LIGHTNING, USAGE
+from ditflow.commands.table import COMMANDS, HEADING, NOTE, usage
 from ditflow.errors import DitflowError, out_of_memory, printable, shortened
 from ditflow.utils.files import full_disks_in_one_place, is_full_disk
+from ditflow.utils.notices import notices_silenced
 from ditflow.utils.stopping import sigterm_as_interrupt
 
 
@@ -20,8 +18,8 @@ def main(args: Sequence[str] | None = None) -> int:
     logging.basicConfig(format="%(message)s")
     logging.getLogger("ditflow").setLevel(logging.INFO)
     try:
-        with ExitStack() as held, sigterm_as_interrupt(), full_disks_in_one_place():
-            return _run(args, held)
+        with sigterm_as_interrupt(), full_disks_in_one_place():
+            return _run(args)
     except DitflowError as error:
         print(f"ditflow: error: {printable(str(error))}", file=sys.stderr)
         return 2
@@ -46,54 +44,34 @@ def main(args: Sequence[str] | None = None) -> int:
         return 130
     except SystemExit as ended:
         if isinstance(ended.__context__, KeyboardInterrupt):  # Lightning has shut down for it
-            if args[0] not in LIGHTNING:  # those have said how to go on
+            if args[0] not in ("fit", "predict"):  # those have said how to go on
                 print("ditflow: stopped.", file=sys.stderr)
             return 130
         raise
 
 
-def _run(args: list[str], held: ExitStack) -> int:
-    if not args or args[0] in ("-h", "--help"):
-        print(USAGE, end="")
-    elif args[0] == "--version":
+def _run(args: list[str]) -> int:
+    first, *rest = args or ["--help"]
+    helped, named = ("-h", "--help"), [each for each in COMMANDS if each.words[0] == first]
+    if first in helped:
+        print(f"{HEADING}\n\n{usage()}\n\n{NOTE}")
+    elif first == "--version":
         from ditflow.utils.versions import describe_versions
 
         print(describe_versions())
-    elif args[0] in LIGHTNING:
-        from ditflow.commands.fit_and_predict import MotionCLI
-
-        _quieten()
-        MotionCLI(args, held)
-    elif args[0] in COMMANDS:
-        command = resolve_name(COMMANDS[args[0]])
-        _quieten()
-        return command(args[1:])
+    elif found := [each for each in named if each.words == args[: len(each.words)]]:
+        run = found[0].load()
+        with notices_silenced():
+            return run(args[len(found[0].words) :]) or 0
+    elif named and rest and rest[0] in helped:
+        print(f"{usage(named)}\n\nEach has --help.")
+    elif named:
+        several = " or ".join(each.name for each in named)
+        raise DitflowError(f"{' '.join([first, *rest[:1]])} is unknown; use {several}.")
     else:
-        known = ", ".join([*LIGHTNING, *COMMANDS])
-        raise DitflowError(f"command {args[0]!r} is unknown; use one of {known}.")
+        known = ", ".join(dict.fromkeys(each.words[0] for each in COMMANDS))
+        raise DitflowError(f"command {first!r} is unknown; use one of {known}.")
     return 0
-
-
-def _quieten() -> None:
-    """Keep our own lines readable: notices of libraries that a user can do nothing about, of those
-    that the command has imported."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    for name in ("diffusers", "transformers"):
-        if name in sys.modules:
-            library = resolve_name(f"{name}.utils.logging")
-            library.set_verbosity_error()
-            library.disable_progress_bar()
-    for message in (
-        ".*does not have many workers.*",
-        ".*Checkpoint directory .* exists.*",
-        ".*isinstance\\(treespec, LeafSpec\\).*",
-        ".*instantiate_classes.*",
-        ".*infer the batch indices.*",
-        ".*across ranks is zero.*",
-        ".*`training_step` returned `None`.*",
-        ".*lr_scheduler.step.*before.*optimizer.step.*",
-    ):
-        warnings.filterwarnings("ignore", message=message)
 
 
 def run() -> None:

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
-from lightning import LightningDataModule
+from lightning import LightningDataModule, Trainer
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from ditflow.backbones.base import Backbone
@@ -16,13 +17,14 @@ from ditflow.denoising import (
     SampleItem,
     injection_arguments,
 )
-from ditflow.embedding.checks import LEAST_FPS, MOST_FPS, SEEDS
 from ditflow.embedding.compatibility import check_fits
+from ditflow.embedding.header import LEAST_FPS, MOST_FPS, SEEDS
 from ditflow.embedding.motion_embedding import MotionEmbedding
 from ditflow.errors import DitflowError
 from ditflow.reference import ReferenceVideo, read_reference
 from ditflow.runs.predictions import Predictions
 from ditflow.utils.hashing import hash_of, hash_of_files, hash_of_tensors
+from ditflow.video.in_memory import Frames
 from ditflow.video.reading import FrameRange
 
 
@@ -86,8 +88,9 @@ class MotionDataModule(LightningDataModule):
         cache: bool = True,
     ):
         super().__init__()
-        self.video = None if video is None else Path(video)
-        self.mask = None if mask is None else Path(mask)
+        self.video: Path | Frames | None = None if video is None else Path(video)
+        self.mask: Path | Frames | None = None if mask is None else Path(mask)
+        """Of a fit; either may be set to frames in memory."""
         self.embedding = None if embedding is None else Path(embedding)
         self.prompts = read_prompts(prompts or (), prompts_file)
         self.range = FrameRange(start_frame, num_frames, stride, resample)
@@ -105,6 +108,7 @@ class MotionDataModule(LightningDataModule):
         self.video_file, self.mask_file = ("", ""), ("", "")
         """File name and SHA-256 of what was read, for the embedding's header."""
         self.motion: MotionEmbedding | None = None
+        """Of a predict; may be set in place of reading `embedding`."""
         self.finished: set[SampleItem] = set()
         """Of a predict: what is there already, and is not made again."""
         self.reference: torch.Tensor | None = None
@@ -116,19 +120,30 @@ class MotionDataModule(LightningDataModule):
             return self._fps
         return self._own_fps if self.motion is None else self.motion.header.fps
 
+    @property
+    def _module(self) -> GuidedSampling:
+        assert self.trainer is not None
+        module = self.trainer.lightning_module
+        assert isinstance(module, GuidedSampling)
+        return module
+
     def setup(self, stage: str) -> None:
         if stage == "fit":
-            module = self.trainer.lightning_module
+            module = self._module
             frames, mask, numbers = self.read_reference(module.backbone)
             self.reference = module.encode_reference(frames, self.cache, mask, numbers)
         elif stage == "predict":
-            self.load_motion(self.trainer.lightning_module)
+            self.load_motion(self._module)
 
     def load_motion(self, module: GuidedSampling) -> MotionEmbedding:
         """The embedding, once it is known to fit the module's backbone and sampler."""
-        if self.embedding is None:
-            raise DitflowError("embedding is not given; use --embedding DIR/motion.safetensors.")
-        motion = self.motion or MotionEmbedding.from_pretrained(self.embedding)
+        motion = self.motion
+        if motion is None:
+            if self.embedding is None:
+                raise DitflowError(
+                    "embedding is not given; use --embedding DIR/motion.safetensors."
+                )
+            motion = MotionEmbedding.from_pretrained(self.embedding)
         backbone = module.backbone
         check_fits(motion.header, backbone, module.schedule())
         if motion.header.target == "positions":
@@ -139,9 +154,22 @@ class MotionDataModule(LightningDataModule):
         return motion
 
     @property
-    def frames(self) -> torch.Tensor | None:
-        """The reference as the model sees it, [T, 3, height, width] in [0, 1]."""
-        return None if self.read is None else self.read.frames
+    def frames(self) -> torch.Tensor:
+        """The reference as the model sees it, [T, 3, height, width] in [0, 1], once it is read."""
+        assert self.read is not None
+        return self.read.frames
+
+    @property
+    def mask_on_frames(self) -> torch.Tensor | None:
+        """The mask as `ReferenceVideo` has it, once it is read."""
+        assert self.read is not None
+        return self.read.mask
+
+    @property
+    def loaded_motion(self) -> MotionEmbedding:
+        """The embedding of a predict, once it is loaded."""
+        assert self.motion is not None
+        return self.motion
 
     def read_reference(self, backbone: Backbone) -> ReferenceVideo:
         """The reference and its mask at the backbone's size; read once for backbones of one."""
@@ -152,23 +180,25 @@ class MotionDataModule(LightningDataModule):
             )
             self._read_for, self._own_fps = wanted, backbone.fps
             # Now, for at the end of a fit the files may have been moved.
+            assert self.video is not None
             self.video_file = _name_and_hash(self.video)
             self.mask_file = ("", "") if self.mask is None else _name_and_hash(self.mask)
         return self.read
 
     def train_dataloader(self) -> DataLoader:
-        items = GuidedSteps(self.trainer.lightning_module, self.reference)
+        assert self.reference is not None
+        items = GuidedSteps(self._module, self.reference)
         # Of one process: several share the prompts (`ditflow.utils.distributed`), not these items.
-        sampler = DistributedSampler(items, num_replicas=1, rank=0, shuffle=False)
+        sampler = DistributedSampler[MotionItem](items, num_replicas=1, rank=0, shuffle=False)
         return DataLoader(items, batch_size=None, sampler=sampler)
 
     def predict_dataloader(self) -> DataLoader:
-        missing = [item for item in self.items() if item not in self.finished]
+        missing: Any = [item for item in self.items() if item not in self.finished]
         return DataLoader(missing, batch_size=None)
 
     def items(self) -> list[SampleItem]:
         """The videos of a predict, each once."""
-        seeds = self.seeds or [self.motion.header.seed]
+        seeds = self.seeds or [self.loaded_motion.header.seed]
         return list(
             dict.fromkeys(SampleItem(prompt, seed) for prompt in self.prompts for seed in seeds)
         )
@@ -183,7 +213,7 @@ class MotionDataModule(LightningDataModule):
             module: that samples.
             injection: of keys and values, if it is on.
         """
-        motion = self.motion
+        motion = self.loaded_motion
         contents = [asdict(motion.header), hash_of_tensors(*motion.tensors.values())]
         made_with = {
             "embedding": hash_of(contents),
@@ -195,8 +225,15 @@ class MotionDataModule(LightningDataModule):
         return Predictions(folder, self.items(), made_with)
 
 
-def _name_and_hash(path: Path) -> tuple[str, str]:
-    return path.name, hash_of_files(files_of(path))
+def data_of(trainer: Trainer) -> MotionDataModule:
+    """The data of a trainer's run."""
+    return trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it, undeclared
+
+
+def _name_and_hash(video: Path | Frames) -> tuple[str, str]:
+    if isinstance(video, Path):
+        return video.name, hash_of_files(files_of(video))
+    return "in memory", hash_of_tensors(torch.as_tensor(video), length=64)
 
 
 def files_of(path: Path) -> list[Path]:
@@ -220,3 +257,30 @@ def read_prompts(prompts: Sequence[str], file: Path | str | None) -> list[str]:
     if not kept:
         raise DitflowError('prompts is empty; give at least one, such as --prompts "a red circle".')
     return kept
+
+
+def run_of(
+    module: GuidedSampling, data: MotionDataModule, injection: Injection | None
+) -> dict[str, Any]:
+    """What must be the same for a run to go on from another's checkpoint, primitives only."""
+    sampling = module.sampling_arguments()
+    del sampling["num_inference_steps"]  # the timesteps say more
+    objective = {
+        name: value
+        for name, value in sorted(vars(module.objective).items())
+        if isinstance(value, bool | int | float | str | None)
+    }
+    return {
+        "backbone": module.backbone.fingerprint(),
+        "prompts": list(data.prompts),
+        "reference frames": hash_of_tensors(data.frames),
+        "mask": None if data.mask_on_frames is None else hash_of_tensors(data.mask_on_frames),
+        **sampling,
+        "objective": {"name": type(module.objective).__name__, **objective},
+        "kv_injection": injection_arguments(injection),
+        "guided_steps": module.guided_steps,
+        "optimization_steps": module.optimization_steps,
+        "gradient_reuse": module.gradient_reuse,
+        "rates": list(module.rates),
+        "timesteps": list(module.schedule().timesteps),
+    }

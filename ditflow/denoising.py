@@ -1,15 +1,18 @@
 """Sampling with motion put in: what fit and predict share, and predict itself."""
 
 import logging
+import math
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from lightning import LightningModule
 from tqdm import tqdm
 
-from ditflow.backbones.base import Backbone, BlockFeatures, BlockOutputs
+from ditflow.backbones.base import Backbone, BlockFeatures, BlockOutputs, PassInput
 from ditflow.backbones.solver import Schedule
+from ditflow.embedding.checks import SAMPLING
 from ditflow.embedding.motion_embedding import MotionEmbedding
 from ditflow.errors import DitflowError
 from ditflow.functional.parameterization import (
@@ -88,6 +91,8 @@ class GuidedSampling(LightningModule):
         self.parameterization, self.separate_query_key = parameterization, separate_query_key
         self.progress = True
         """Whether the steps show progress bars of their own."""
+        self.follow: Callable[[str, int, int], None] | None = None
+        """Told each phase of the sampling, how many of its steps are done, and of how many."""
         self.injection: Injection | None = None
         self.reference_latents: torch.Tensor | None = None
         self.embedding: MotionEmbedding | None = None
@@ -99,6 +104,19 @@ class GuidedSampling(LightningModule):
     @property
     def device(self) -> torch.device:
         return self.backbone.device
+
+    def sampling_arguments(self) -> dict[str, Any]:
+        """What decides how this run samples, as arguments of `MotionTransfer`, for records of it;
+        the backbone apart."""
+        options = self.sampler_options
+        given = {**vars(self), **vars(options), "num_inference_steps": options.num_steps}
+        return {name: given[name] for name in SAMPLING}
+
+    @property
+    def z_ref(self) -> torch.Tensor:
+        """The reference's latents [1, F, C, h, w], once they are there."""
+        assert self.reference_latents is not None
+        return self.reference_latents
 
     def sampler(self, prompt: str, seed: int, latent_shape: tuple[int, ...]) -> Sampler:
         return Sampler(self.backbone, self.sampler_options, prompt, seed, latent_shape)
@@ -139,11 +157,14 @@ class GuidedSampling(LightningModule):
         positions = self.backbone.positions(tuple(sampler.latents.shape))
         steps = list(self.sampler_options.unguided(first))
         with self.backbone.block_cache(self.sampler_options.unguided_cache):
-            for step, jump in tqdm(steps, desc="Denoising", disable=not (steps and self.progress)):
+            bar = tqdm(steps, desc="Denoising", disable=not (steps and self.progress))
+            for done, (step, jump) in enumerate(bar):
+                self._tell("denoising", done, len(steps))
                 sampler.advance(step, sampler.predict(step, positions), jump)
         return sampler.latents
 
     def decode(self, latents: torch.Tensor, num_frames: int) -> torch.Tensor:
+        self._tell("decoding", 0, 1)
         with tqdm(total=1, desc="Decoding", disable=not self.progress) as bar:
             video = self.backbone.decode_video(latents, num_frames)
             bar.update()
@@ -154,6 +175,10 @@ class GuidedSampling(LightningModule):
             )
         return video
 
+    def _tell(self, phase: str, done: int, total: int) -> None:
+        if self.follow is not None:
+            self.follow(phase, done, total)
+
     # -- what a fit adds (`ditflow.module.MotionTransfer`), and callbacks use ----------------------
 
     objective: Objective
@@ -162,6 +187,7 @@ class GuidedSampling(LightningModule):
     seed: int
     guided_steps: int
     optimization_steps: int
+    gradient_reuse: int
     rates: tuple[float, float]
     samplers: list[Sampler]
     """One video being denoised for each prompt of this process."""
@@ -175,6 +201,33 @@ class GuidedSampling(LightningModule):
     reference_motion: torch.Tensor | None
     reference_flow: torch.Tensor | None
     last_outputs: BlockOutputs | BlockFeatures | None
+
+    @property
+    def gradients(self) -> int:
+        """How many gradients a guided step computes for each prompt."""
+        return math.ceil(self.optimization_steps / self.gradient_reuse)
+
+    @property
+    def loss_scale(self) -> int:
+        """What the loss is multiplied by, so that its gradient stays in float16's range.
+
+        It spreads over all pairs of patches and would vanish there; other formats reach lower.
+        """
+        return 4096 if self.backbone.dtype == torch.float16 else 1
+
+    def outputs(self, given: PassInput) -> BlockOutputs | BlockFeatures:
+        """What the objective reads of one video."""
+        return getattr(self.backbone, self.objective.reads)(given, self.block)
+
+    def encode_reference(
+        self,
+        frames: torch.Tensor,
+        cache: bool = False,
+        mask: torch.Tensor | None = None,
+        numbers: Sequence[int] | None = None,
+    ) -> torch.Tensor:
+        """Frames [T, 3, height, width] to the reference motion (Algorithm 1, lines 1 to 8)."""
+        raise NotImplementedError
 
     def current_positions(self) -> Positions:
         """ρ_t of the guided step being optimised."""
@@ -191,7 +244,8 @@ class GuidedSampling(LightningModule):
     # -- predict ---------------------------------------------------------------------------------
 
     def on_predict_start(self) -> None:
-        self.embedding = self.trainer.datamodule.motion
+        # Lightning sets it, undeclared.
+        self.embedding = self.trainer.datamodule.loaded_motion  # type: ignore[attr-defined]
         self.reference_latents = self.embedding.tensors.get("reference_latents")
         if self.injection is not None and self.reference_latents is None:
             log.info(
@@ -202,11 +256,14 @@ class GuidedSampling(LightningModule):
     @torch.no_grad()
     def predict_step(self, item: SampleItem, batch_idx: int) -> torch.Tensor:
         """A video [T, 3, height, width] with the embedding's motion, no optimisation."""
-        embedding, header = self.embedding, self.embedding.header
+        embedding = self.embedding
+        assert embedding is not None
+        header = embedding.header
         sampler = self.sampler(item.prompt, item.seed, header.latent_shape)
         stock = self.backbone.positions(header.latent_shape)
         steps = range(header.guided_steps)
         for step in tqdm(steps, desc="Guided steps", disable=not self.progress):
+            self._tell("guided steps", step, len(steps))
             if step < embedding.first_step:
                 # Overwritten below, but the noise of a stochastic solver must be drawn.
                 sampler.advance(step, torch.zeros_like(sampler.latents, dtype=torch.float32))

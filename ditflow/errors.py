@@ -8,7 +8,12 @@ class DitflowError(ValueError):
 
 
 def reason_of(error: Exception) -> str:
-    """What an exception of a library says, its first line."""
+    """What an exception of a library says, its first line.
+
+    Example:
+        >>> reason_of(ValueError("no such model\\nTraceback ..."))
+        'no such model'
+    """
     lines = str(error).strip().splitlines()
     return lines[0] if lines else repr(error)
 
@@ -26,11 +31,21 @@ def out_of_memory(error: Exception) -> str | None:
 
 
 def printable(text: str) -> str:
-    """Text that a terminal shows as it is: what would steer it, but for line ends, becomes `?`."""
+    """Text that a terminal shows as it is: what would steer it, but for line ends, becomes `?`.
+
+    Example:
+        >>> printable("\\x1b[31mred")
+        '?[31mred'
+    """
     return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)
 
 
 def shortened(value: Any, length: int = 60) -> str:
-    """A stranger's value as a short piece of text that a terminal shows as it is."""
+    """A stranger's value as a short piece of text that a terminal shows as it is.
+
+    Example:
+        >>> shortened("a" * 100, 5)
+        'aaaaa...'
+    """
     text = printable(value if isinstance(value, str) else repr(value)).replace("\n", "?")
     return text if len(text) <= length else f"{text[:length]}..."

@@ -1,9 +1,7 @@
 """DiTFlow's optimisation: one epoch is one guided denoising step, one batch one Adam step."""
 
 import logging
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import cycle
 from typing import Any
 
@@ -14,47 +12,20 @@ from tqdm import tqdm
 
 from ditflow.backbones.base import Backbone, BlockFeatures, BlockOutputs, PassInput
 from ditflow.callbacks.denoising_schedule import DenoisingSchedule
-from ditflow.data import MotionDataModule
-from ditflow.denoising import GuidedSampling, Injection, MotionItem, injection_arguments
-from ditflow.embedding.checks import SEEDS
+from ditflow.data import data_of, run_of
+from ditflow.denoising import GuidedSampling, MotionItem
+from ditflow.embedding.header import SEEDS
 from ditflow.errors import DitflowError
 from ditflow.functional.parameterization import Parameterization, Positions, Target
+from ditflow.learning_rates import LearningRates, falling
 from ditflow.objectives import AttentionMotionFlow, Objective
 from ditflow.reference import encode, mask_on_tokens
 from ditflow.runs.resume import check_same_run
 from ditflow.sampling import Sampler, SamplerOptions, steps_of
-from ditflow.utils.distributed import gathered, own
-from ditflow.utils.hashing import hash_of_tensors
+from ditflow.utils.distributed import all_gather, local_share
 from ditflow.video.scene_cuts import warn_of_cuts
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class LearningRates:
-    """First and last learning rate of each target; in between they fall linearly.
-
-    Attributes:
-        latents: z_t, in units of its own deviation.
-        values: ρ itself, cosines and sines or sinusoidal values.
-        coordinates: positions in tokens. Adam moves each coordinate by about the rate a step, so
-            that `rate · 5 steps · guided steps` bounds how far a token can go.
-    """
-
-    latents: tuple[float, float] = (0.002, 0.001)
-    values: tuple[float, float] = (0.002, 0.001)
-    coordinates: tuple[float, float] = (0.05, 0.025)
-
-    def __post_init__(self) -> None:
-        for name in ("latents", "values", "coordinates"):
-            for rate in getattr(self, name):
-                if not 0 < rate < float("inf"):
-                    raise DitflowError(
-                        f"learning_rates.{name}={rate} must be greater than 0, such as 0.002."
-                    )
-
-    def of(self, target: Target, parameterization: Parameterization) -> tuple[float, float]:
-        return self.latents if target == "latents" else getattr(self, parameterization)
 
 
 class MotionTransfer(GuidedSampling):
@@ -194,10 +165,6 @@ class MotionTransfer(GuidedSampling):
             log.warning("Nothing moves in %s: the result is guided to hold still.", where)
         return self.reference_motion
 
-    def outputs(self, given: PassInput) -> BlockOutputs | BlockFeatures:
-        """What the objective reads of one video."""
-        return getattr(self.backbone, self.objective.reads)(given, self.block)
-
     def _weighted(self) -> dict[str, torch.Tensor]:
         """The weights as an argument; an objective of the user's own may know none."""
         return {} if self.reference_weight is None else {"weight": self.reference_weight}
@@ -209,13 +176,13 @@ class MotionTransfer(GuidedSampling):
             # A module may be fitted again: nothing of an earlier fit is left.
             self.finished, self.videos = [], []
             self.previous_predictions = self.last_outputs = None
-            data = self.trainer.datamodule
-            shape = tuple(self.reference_latents.shape)
+            data = data_of(self.trainer)
+            shape = tuple(self.z_ref.shape)
             self.stock_positions = self.backbone.positions(shape)
-            prompts = own(self.trainer, data.prompts)
+            prompts = local_share(self.trainer, data.prompts)
             self.samplers = [self.sampler(prompt, self.seed, shape) for prompt in prompts]
             # The videos of a prompt that is given more than once take turns.
-            rows = {prompt: [] for prompt in prompts}
+            rows: dict[str, list[int]] = {prompt: [] for prompt in prompts}
             for row, prompt in enumerate(prompts):
                 rows[prompt].append(row)
             self._rows = {prompt: cycle(own_rows) for prompt, own_rows in rows.items()}
@@ -255,31 +222,6 @@ class MotionTransfer(GuidedSampling):
         self.log("loss", loss.detach(), prog_bar=True, on_step=True, on_epoch=False)
         return loss * self.loss_scale
 
-    @property
-    def loss_scale(self) -> int:
-        """What the loss is multiplied by, so that its gradient stays in float16's range.
-
-        It spreads over all pairs of patches and would vanish there; other formats reach lower.
-        """
-        return 4096 if self.backbone.dtype == torch.float16 else 1
-
-    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        gradient = self.parameter.grad
-        if gradient is None:
-            return
-        if not torch.isfinite(gradient).all():
-            raise DitflowError(
-                f"the gradient is not finite at guided step {self.current_epoch + 1} of "
-                f"{self.guided_steps}; use --dtype bfloat16 or --dtype float32."
-            )
-        if self.loss_scale != 1:
-            gradient.div_(self.loss_scale)
-
-    @property
-    def gradients(self) -> int:
-        """How many gradients a guided step computes for each prompt."""
-        return math.ceil(self.optimization_steps / self.gradient_reuse)
-
     def optimizer_step(
         self,
         epoch: int,
@@ -293,24 +235,21 @@ class MotionTransfer(GuidedSampling):
         for _ in range(min(self.gradient_reuse, self.optimization_steps - taken) - 1):
             optimizer.optimizer.step()
 
-    def configure_optimizers(self):
+    def configure_optimizers(self) -> Any:
         first, last = self.rates
         optimizer = torch.optim.Adam([self.parameter], lr=first)
-
-        def factor(epoch: int) -> float:
-            share = min(epoch / max(1, self.guided_steps - 1), 1.0)
-            return (first + (last - first) * share) / first
-
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, falling(first, last, self.guided_steps)
+        )
         return {"optimizer": optimizer, "lr_scheduler": scheduler}
 
     def keep(self, optimised: torch.Tensor) -> None:
         """Remember a finished guided step's tensor, and the sampler's memory before that step."""
         if self.target == "latents":
             self.finished = [*(tensor.new_empty(0) for tensor in self.finished), optimised]
-            previous = [sampler.solver.previous_prediction for sampler in self.samplers]
-            remembered = all(tensor is not None for tensor in previous)
-            self.previous_predictions = torch.cat(previous) if remembered else None
+            remembered = [sampler.solver.previous_prediction for sampler in self.samplers]
+            previous = [tensor for tensor in remembered if tensor is not None]
+            self.previous_predictions = torch.cat(previous) if previous else None
         else:
             self.finished.append(optimised)
 
@@ -331,7 +270,7 @@ class MotionTransfer(GuidedSampling):
                 "--resume."
             )
         if not self.videos:
-            num_frames = len(self.trainer.datamodule.frames)
+            num_frames = len(data_of(self.trainer).frames)
             self.videos = [
                 self.decode(self.denoise_rest(sampler, self.guided_steps), num_frames)
                 for sampler in self.samplers
@@ -341,52 +280,17 @@ class MotionTransfer(GuidedSampling):
     # -- checkpoints: tensors and primitives only --------------------------------------------------
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["run"] = run_of(self, self.trainer.datamodule, self.injection)
+        checkpoint["run"] = run_of(self, data_of(self.trainer), self.injection)
         states = [sampler.state_dict() for sampler in self.samplers]
-        checkpoint["samplers"] = gathered(self.trainer, states)
+        checkpoint["samplers"] = all_gather(self.trainer, states)
         checkpoint["finished"] = list(self.finished)
         checkpoint["previous_predictions"] = self.previous_predictions
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        check_same_run(checkpoint["run"], run_of(self, self.trainer.datamodule, self.injection))
-        states = own(self.trainer, checkpoint["samplers"])
+        check_same_run(checkpoint["run"], run_of(self, data_of(self.trainer), self.injection))
+        states = local_share(self.trainer, checkpoint["samplers"])
         for sampler, state in zip(self.samplers, states, strict=True):
             sampler.load_state_dict(state)
         self.finished = [tensor.to(self.device) for tensor in checkpoint["finished"]]
         previous = checkpoint["previous_predictions"]
         self.previous_predictions = None if previous is None else previous.to(self.device)
-
-
-def run_of(
-    module: MotionTransfer, data: MotionDataModule, injection: Injection | None
-) -> dict[str, Any]:
-    """What must be the same for a run to go on from another's checkpoint, primitives only."""
-    options = module.sampler_options
-    objective = {
-        name: value
-        for name, value in sorted(vars(module.objective).items())
-        if isinstance(value, bool | int | float | str | None)
-    }
-    return {
-        "backbone": module.backbone.fingerprint(),
-        "prompts": list(data.prompts),
-        "reference frames": hash_of_tensors(data.frames),
-        "mask": None if data.read.mask is None else hash_of_tensors(data.read.mask),
-        "target": module.target,
-        "parameterization": module.parameterization,
-        "separate_query_key": module.separate_query_key,
-        "block": module.block,
-        "objective": {"name": type(module.objective).__name__, **objective},
-        "kv_injection": injection_arguments(injection),
-        "guided_steps": module.guided_steps,
-        "optimization_steps": module.optimization_steps,
-        "gradient_reuse": module.gradient_reuse,
-        "rates": list(module.rates),
-        "timesteps": list(module.schedule().timesteps),
-        "guidance_scale": options.guidance_scale,
-        "dynamic_guidance": options.dynamic_guidance,
-        "negative_prompt": options.negative_prompt,
-        "unguided_stride": options.unguided_stride,
-        "unguided_cache": options.unguided_cache,
-        "seed": module.seed,
-    }

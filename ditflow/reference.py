@@ -11,8 +11,9 @@ from ditflow.errors import DitflowError
 from ditflow.functional.token_mask import token_mask
 from ditflow.utils.cache import cached_tensor
 from ditflow.utils.hashing import hash_of_tensors
+from ditflow.video.in_memory import Frames, open_video_or_frames
 from ditflow.video.masks import read_mask
-from ditflow.video.reading import FrameRange, open_footage
+from ditflow.video.reading import FrameRange
 from ditflow.video.sizing import fit_length, fit_size, fitting_count
 
 
@@ -32,8 +33,8 @@ class ReferenceVideo(NamedTuple):
 
 def read_reference(
     backbone: Backbone,
-    video: Path | None,
-    mask: Path | None = None,
+    video: Path | Frames | None,
+    mask: Path | Frames | None = None,
     frames: FrameRange = FrameRange(),
     height: int | None = None,
     width: int | None = None,
@@ -42,7 +43,7 @@ def read_reference(
 
     Args:
         backbone: what the reference is for.
-        video: file or folder of frames.
+        video: file, folder of frames, or frames in memory.
         mask: of the part that guides; see `read_mask`.
         frames: to take; at most what the backbone was trained on, unless they say a count.
         height, width: in pixels; by default what the backbone was trained on.
@@ -59,7 +60,7 @@ def read_reference(
     # Resampling hits a fitting count at once; cutting says what was asked for and kept.
     count = fitting_count(most, ratio)
     frames = replace(frames, count=count if frames.resample else most)
-    footage = fit_length(open_footage(video, frames), most, ratio)
+    footage = fit_length(open_video_or_frames(video, frames), most, ratio)
     fitted = None
     if mask is not None:
         source = len(footage), footage.height, footage.width

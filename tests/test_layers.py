@@ -12,7 +12,7 @@ LAYERS = [
     "backbones video runs",
     "objectives metrics embedding",
     "sampling",
-    "reference denoising",
+    "reference denoising learning_rates",
     "data",
     "callbacks",
     "module",

@@ -2,100 +2,89 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, fields, replace
+from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ditflow.data import read_prompts
 from ditflow.errors import DitflowError
+from ditflow.settings.options import SHORT
 from ditflow.settings.stacked import Settings
+
+
+def _choice(option: str, label: str, in_preview: bool = False, **default: Any) -> Any:
+    """A field with its command-line option, what the page calls it, and whether previews have it:
+    they show how sure the attention is without being asked."""
+    named = {"option": option, "label": label, "in_preview": in_preview}
+    return field(metadata=named, **default)
 
 
 @dataclass(frozen=True)
 class Choices:
-    """The options of a fit that the page offers.
+    """The options of a fit that the page offers: all that is known of them stands here.
 
     Attributes:
-        target: `latents` or `positions`.
-        seed: of the initial noise.
-        injection: whether keys and values of the reference are injected.
-        optimization_steps: Adam steps at each guided step.
-        start_frame, stride: which frames are taken of the reference.
-        num_frames: how many of them at most; None for what the presets say.
-        block: that is guided.
-        confidence: whether displacements count by how sure the attention is of them.
+        num_frames: None for what the presets say.
         mask: of the part of the reference that guides; None for all of it.
     """
 
-    target: str
-    seed: int
-    injection: bool
-    optimization_steps: int
-    start_frame: int
-    stride: int
-    num_frames: int | None
-    block: int
-    confidence: bool
-    mask: Path | None = None
+    target: str = _choice("--target", "Optimise")
+    seed: int = _choice("--seed", "Seed")
+    injection: bool = _choice("--injection", "KV injection")
+    optimization_steps: int = _choice("--model.optimization_steps", "Adam steps a guided step")
+    start_frame: int = _choice("--start-frame", "First frame", True)
+    stride: int = _choice("--stride", "Every so many frames", True)
+    num_frames: int | None = _choice("--num-frames", "Frames", True)
+    block: int = _choice("--block", "Guided block", True)
+    confidence: bool = _choice("--confidence", "Confidence")
+    mask: Path | None = _choice("--mask", "Mask", True, default=None)
 
     @classmethod
     def of(cls, settings: Settings) -> "Choices":
         """What presets say, so that only what differs has to be given."""
-        return cls(
-            settings.model["target"],
-            settings.model["seed"],
-            settings.injection["enabled"],
-            settings.model["optimization_steps"],
-            settings.data["start_frame"],
-            settings.data["stride"],
-            settings.data["num_frames"],
-            settings.model["block"],
-            getattr(settings.model["objective"], "confidence", False),
-            settings.data["mask"],
-        )
+        said = {"model": settings.model, "data": settings.data, "kv_injection": settings.injection}
+        chosen = {}
+        for each in fields(cls):
+            option = each.metadata["option"]
+            section, *path = SHORT.get(option, option).removeprefix("--").split(".")
+            chosen[each.name] = said[section][path[0]]
+            if len(path) > 1:  # the confidence of an objective, which another may not have
+                chosen[each.name] = getattr(chosen[each.name], path[1], False)
+        return cls(**chosen)
+
+    def changes(self, preset: "Choices", of_preview: bool = False) -> Iterator[str]:
+        """Options, with their values, that differ from the presets'.
+
+        Raises:
+            DitflowError: a value from the browser is of another kind than the option's.
+        """
+        for each in fields(self):
+            value, kind = getattr(self, each.name), cast(type, each.type)
+            if of_preview and not each.metadata["in_preview"]:
+                continue
+            if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+                name = each.name.replace("_", " ")
+                raise DitflowError(f"{name} is empty or of a wrong kind; give another.")
+            if value is not None and value != getattr(preset, each.name):
+                said = str(value).lower() if isinstance(value, bool) else str(value)
+                yield f"{each.metadata['option']}={said}"
+
+    def with_those_of_preview(self, other: "Choices") -> "Choices":
+        """These, but for what a preview has too."""
+        shared = [each.name for each in fields(self) if each.metadata["in_preview"]]
+        return replace(self, **{name: getattr(other, name) for name in shared})
 
 
-OPTIONS = {
-    "target": "--target",
-    "seed": "--seed",
-    "injection": "--injection",
-    "optimization_steps": "--model.optimization_steps",
-    "start_frame": "--start-frame",
-    "stride": "--stride",
-    "num_frames": "--num-frames",
-    "block": "--block",
-    "confidence": "--confidence",
-    "mask": "--mask",
-}
-"""Option of each choice."""
-
-OF_PREVIEW = ("start_frame", "stride", "num_frames", "block", "mask")
-"""Those that a preview has too: it shows how sure the attention is without being asked."""
-
-LABELS = {
-    "target": "Optimise",
-    "seed": "Seed",
-    "injection": "KV injection",
-    "optimization_steps": "Adam steps a guided step",
-    "start_frame": "First frame",
-    "stride": "Every so many frames",
-    "num_frames": "Frames",
-    "block": "Guided block",
-    "confidence": "Confidence",
-    "mask": "Mask",
-}
+LABELS: dict[str, str] = {each.name: each.metadata["label"] for each in fields(Choices)}
 """What the page calls each choice."""
-
-KINDS: dict[str, Any] = {field.name: field.type for field in fields(Choices)}
-"""Type of each choice."""
 
 
 def fit_args(
     configs: Sequence[str], video: Path, prompts: str, chosen: Choices, preset: Choices, out: Path
 ) -> list[str]:
-    """Of `ditflow fit`.
+    """Arguments of `ditflow fit`.
 
     Args:
         configs: presets, stacked.
@@ -108,7 +97,7 @@ def fit_args(
     Raises:
         DitflowError: no prompt, or a number that is none.
     """
-    given = _changes(chosen, preset, tuple(OPTIONS))
+    given = chosen.changes(preset)
     args = ["fit", *_stacked(configs), "--video", str(video), *_prompts(prompts)]
     return [*args, *given, "--output", str(out)]
 
@@ -116,14 +105,14 @@ def fit_args(
 def preview_args(
     configs: Sequence[str], video: Path, chosen: Choices, preset: Choices, out: Path
 ) -> list[str]:
-    """Of `ditflow preview`; arguments as of `fit_args`."""
-    given = _changes(chosen, preset, OF_PREVIEW)
+    """Arguments of `ditflow preview`, from what `fit_args` takes."""
+    given = chosen.changes(preset, of_preview=True)
     args = ["preview", *_stacked(configs), "--video", str(video)]
     return [*args, *given, "--output", str(out)]
 
 
 def predict_args(embedding: Path, prompts: str, seeds: str, out: Path) -> list[str]:
-    """Of `ditflow predict`.
+    """Arguments of `ditflow predict`.
 
     Args:
         embedding: the file.
@@ -151,20 +140,21 @@ def choices_in(args: Sequence[str], configs: Sequence[str], preset: Choices) -> 
     stacked = _stacked(configs)
     if list(args[1 : 1 + len(stacked)]) != stacked:
         return preset
-    said = {}
-    for token in args:
-        option, _, value = token.partition("=")
-        for name in (name for name in OPTIONS if OPTIONS[name] == option and value):
+    said = dict(token.split("=", 1) for token in args if "=" in token)
+    chosen = {}
+    for each in fields(Choices):
+        if value := said.get(each.metadata["option"]):
             with suppress(ValueError):  # not of this page
-                said[name] = _read(name, value)
-    return replace(preset, **said)
+                chosen[each.name] = _read(each, value)
+    return replace(preset, **chosen)
 
 
 def on_page(text: str) -> str:
     """A command's message with its options as the page calls them."""
-    for name, option in OPTIONS.items():
-        more = "s?" if name == "block" else ""  # a preview's, which has those around it on the page
-        text = re.sub(rf"{option}{more}(?![\w-])", f"“{LABELS[name]}”", text)
+    for each in fields(Choices):
+        more = "s?" if each.name == "block" else ""  # those around it are a preview's
+        option, label = each.metadata["option"], each.metadata["label"]
+        text = re.sub(rf"{option}{more}(?![\w-])", f"“{label}”", text)
     return text
 
 
@@ -184,29 +174,10 @@ def _prompts(text: str) -> list[str]:
     return ["--prompts", *prompts]
 
 
-def _changes(chosen: Choices, preset: Choices, names: Sequence[str]) -> list[str]:
-    """Options, with their values, that differ from the presets'."""
-    args = []
-    for name in names:
-        value = getattr(chosen, name)
-        _check(name, value)
-        if value is not None and value != getattr(preset, name):
-            said = str(value).lower() if isinstance(value, bool) else str(value)
-            args.append(f"{OPTIONS[name]}={said}")
-    return args
-
-
-def _check(name: str, value: Any) -> None:
-    """Refuse a value from a browser that is of another kind than the choice."""
-    kind = KINDS[name]
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise DitflowError(f"{name.replace('_', ' ')} is empty or of a wrong kind; give another.")
-
-
-def _read(name: str, value: str) -> Any:
-    """A value as `_changes` wrote it."""
-    if KINDS[name] is bool:
+def _read(choice: Field[Any], value: str) -> Any:
+    """A value as `Choices.changes` wrote it."""
+    if choice.type is bool:
         return value == "true"
-    if name == "mask":
+    if choice.name == "mask":
         return Path(value)
-    return value if KINDS[name] is str else int(value)
+    return value if choice.type is str else int(value)

@@ -7,21 +7,14 @@ from typing import Any
 
 import gradio as gr
 
-from ditflow.app.command_lines import (
-    OF_PREVIEW,
-    Choices,
-    choices_in,
-    fit_args,
-    predict_args,
-    preview_args,
-)
+from ditflow.app.command_lines import Choices, choices_in, fit_args, predict_args, preview_args
 from ditflow.app.job import Job
 from ditflow.app.look import look
 from ditflow.app.queue import Jobs
 from ditflow.app.remembered import prompts_of, video_of
 from ditflow.app.shipped_examples import Example
 from ditflow.app.uploads import keep_embedding, keep_mask, keep_video, kept_masks, kept_references
-from ditflow.app.view import about_embedding, embedding_choices, message_html
+from ditflow.app.view import embedding_choices, message_html
 from ditflow.errors import DitflowError, printable
 from ditflow.settings.stacked import Settings
 
@@ -48,20 +41,15 @@ class Handlers:
         examples: Sequence[Example],
         max_frames: int,
     ):
-        self.jobs, self.configs = jobs, configs
+        self.jobs, self.configs, self.settings = jobs, configs, settings
         self.preset = Choices.of(settings)
         self.examples = {example.video: example for example in examples}
         self.max_frames = max_frames
 
     def take_upload(self, upload: str | None) -> tuple[Any, Path | None, str]:
         """An uploaded reference: the player's file, what is kept of it, message."""
-        if upload is None:
-            return None, None, ""
-        try:
-            kept = keep_video(Path(upload), self.jobs.root, self.max_frames)
-        except DitflowError as error:
-            return None, None, _error(error)
-        return gr.skip(), kept, message_html(f"Taken as {kept}.", "good")
+        kept, message = self._keep(keep_video, upload)
+        return None if kept is None else gr.skip(), kept, message
 
     def take_listed(self, chosen: Sequence[str]) -> tuple[Any, Path | None, str, Any]:
         """A reference of those to choose from: the player's file, its own, message, prompts."""
@@ -76,13 +64,20 @@ class Handlers:
 
     def take_mask(self, upload: str | None) -> tuple[Any, Path | None, str]:
         """An uploaded mask: the place of its name, what is kept of it, message."""
+        return gr.skip(), *self._keep(keep_mask, upload)
+
+    def take_embedding(self, upload: str | None) -> tuple[Any, Any, None, str]:
+        """An uploaded embedding: the choice of it, that it was chosen by hand, an empty place for
+        the next, message.
+        """
         if upload is None:
-            return gr.skip(), None, ""
+            return gr.skip(), gr.skip(), None, ""
         try:
-            kept = keep_mask(Path(upload), self.jobs.root, self.max_frames)
+            kept = keep_embedding(Path(upload), self.jobs.root)
         except DitflowError as error:
-            return None, None, _error(error)
-        return gr.skip(), kept, message_html(f"Taken as {kept}.", "good")
+            return gr.skip(), gr.skip(), None, _error(error)
+        choices = embedding_choices(self.jobs.root)
+        return gr.update(choices=choices, value=str(kept)), str(kept), None, ""
 
     def restore(self) -> list[Any]:
         """What the last fit or preview was begun with, for a page that is loaded: the player's
@@ -94,12 +89,12 @@ class Handlers:
         named = None if last is None else video_of(last)
         video = next((video for video in self._listed() if str(video) == named), None)
         chosen = self.preset
-        if video is not None:
+        if last is not None and video is not None:
             if fits:
-                chosen = choices_in(fits[-1].args, self.configs, chosen)
+                chosen = choices_in(fits[-1].args, self.configs, self.preset)
             if last.kind == "preview":
-                of_it = vars(choices_in(last.args, self.configs, self.preset))
-                chosen = replace(chosen, **{name: of_it[name] for name in OF_PREVIEW})
+                later = choices_in(last.args, self.configs, self.preset)
+                chosen = chosen.with_those_of_preview(later)
         masked = chosen.mask in kept_masks(self.jobs.root)
         if not masked:
             chosen = replace(chosen, mask=self.preset.mask)
@@ -107,7 +102,7 @@ class Handlers:
             None if video is None else str(video.resolve()),
             video,
             "\n".join(prompts_of(fits[-1])) if fits else "",
-            str(chosen.mask.resolve()) if masked else None,
+            str(chosen.mask.resolve()) if masked and chosen.mask is not None else None,
             *vars(chosen).values(),
         ]
 
@@ -132,28 +127,12 @@ class Handlers:
         """Put a fitted motion into other prompts."""
 
         def args(folder: Path) -> list[str]:
-            if embedding not in [path for _, path in embedding_choices(self.jobs.root)]:
+            known = [path for _, path in embedding_choices(self.jobs.root)]
+            if embedding is None or embedding not in known:
                 raise DitflowError("embedding is not given; fit a motion first, or upload one.")
             return predict_args(Path(embedding), prompts, seeds, folder)
 
         return self._start("predict", args)
-
-    def take_embedding(self, upload: str | None) -> tuple[Any, Any, None, str]:
-        """An uploaded embedding: the choice of it, that it was chosen by hand, an empty place for
-        the next, message.
-        """
-        if upload is None:
-            return gr.skip(), gr.skip(), None, ""
-        try:
-            kept = keep_embedding(Path(upload), self.jobs.root)
-        except DitflowError as error:
-            return gr.skip(), gr.skip(), None, _error(error)
-        choices = embedding_choices(self.jobs.root)
-        return gr.update(choices=choices, value=str(kept)), str(kept), None, ""
-
-    def about(self, embedding: str | None) -> str:
-        """What to know of the chosen embedding."""
-        return about_embedding(embedding)
 
     def cancel(self) -> str:
         """Stop what runs."""
@@ -180,6 +159,18 @@ class Handlers:
         """
         kept = kept_references(self.jobs.root)
         return [*self.examples, *(video for video in kept if video not in self.examples)]
+
+    def _keep(
+        self, keep: Callable[[Path, Path, int], Path], upload: str | None
+    ) -> tuple[Path | None, str]:
+        """What is kept of an upload, and a message."""
+        if upload is None:
+            return None, ""
+        try:
+            kept = keep(Path(upload), self.jobs.root, self.max_frames)
+        except DitflowError as error:
+            return None, _error(error)
+        return kept, message_html(f"Taken as {kept}.", "good")
 
     def _start(self, kind: str, args: Callable[[Path], list[str]]) -> str:
         return self._answer(lambda: self.jobs.start(kind, args))

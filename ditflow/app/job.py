@@ -1,5 +1,6 @@
 """A command that the page runs or has run."""
 
+import re
 import shlex
 import subprocess
 import time
@@ -8,20 +9,19 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from ditflow.app.progress import said
+from ditflow.runs.progress import Progress, read_progress
 
 TAIL = 200_000
 """Bytes of a log that are read: progress bars of a long run fill megabytes."""
 
+BAR = re.compile(r"[^\r\n]*?%\|[^|\r\n]*\|[^\[\r\n]*\[[^\]\r\n]*\]")
+"""A progress bar, after which, where it was broken off, something else may follow."""
 
 WROTE = "Wrote to "
 """How the list of what a command has made begins, with which it ends."""
 
 ERROR = "ditflow: error: "
 """How a command's error begins."""
-
-WARNING = "Warning: "
-"""How a warning begins, of a preview and of what `run_command` runs."""
 
 STOPPED = "Stopped; "
 """How a command that was stopped says how to go on."""
@@ -36,8 +36,7 @@ class Job:
         folder: of its output.
         args: after `ditflow`.
         log: file of what it writes to its terminal.
-        process: that runs it; None for one of an earlier start of the app, of which the log is
-            all there is.
+        process: that runs it; None for one of an earlier start of the app.
         started: when, in seconds since the epoch.
         cwd: folder that it was started in, from which its arguments' paths lead.
         ended: when, likewise; None while it runs.
@@ -48,13 +47,11 @@ class Job:
     folder: Path
     args: Sequence[str]
     log: Path
-    process: subprocess.Popen | None = field(repr=False)
+    process: subprocess.Popen[bytes] | None = field(repr=False)
     started: float
     cwd: Path
     ended: float | None = None
     asked_to_stop: bool = False
-    _warned: list[str] = field(default_factory=list, init=False, repr=False)
-    _searched: int = field(default=0, init=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -64,7 +61,7 @@ class Job:
     def state(self) -> str:
         """`running`, `finished`, `stopped` or `failed`."""
         if self.process is None:
-            return self._logged_state
+            return self._last_state
         status = self.process.poll()
         if status is None:
             return "running"
@@ -85,38 +82,52 @@ class Job:
     def seconds(self) -> float:
         """How long it has run."""
         running = self.state == "running"  # notes the end, if it has come
-        return (time.time() if running else self.ended) - self.started
+        return (time.time() if running or self.ended is None else self.ended) - self.started
 
     @property
     def command(self) -> str:
         """As it is typed in a shell."""
         return shlex.join(["ditflow", *self.args])
 
-    def output(self) -> str:
-        """The end of what it wrote to its terminal."""
-        with self.log.open("rb") as file:
-            file.seek(max(0, self.log.stat().st_size - TAIL))
-            return file.read().decode(errors="replace")
+    def progress(self) -> Progress | None:
+        """What it has written of how far it is; None before it holds its folder."""
+        found = read_progress(self.folder)
+        # An earlier run of the same folder, which this one goes on with, may have left its own.
+        return found if found is not None and found.started >= self.started else None
 
     def warnings(self) -> list[str]:
-        """What it has warned of so far, each once: also what the end of its output is far from."""
-        start = self._searched
+        """What it has warned of so far."""
+        return [text for text in self._warned() if not text.startswith(STOPPED)]
+
+    def notice(self) -> str | None:
+        """How to go on with it, where it was stopped and could say so."""
+        said = [text for text in self._warned() if text.startswith(STOPPED)]
+        return said[-1] if said else None
+
+    def lines(self) -> list[str]:
+        """The end of what it wrote to its terminal, progress bars left out."""
         with self.log.open("rb") as file:
-            file.seek(start)
-            new = file.read()
-        new = new[: new.rfind(b"\n") + 1]  # of a line that is being written, later
-        self._searched = start + len(new)
-        for line in said(new.decode(errors="replace")).splitlines():
-            text = line.removeprefix(WARNING)
-            if text != line and text not in self._warned and not text.startswith(STOPPED):
-                self._warned.append(text)
-        return self._warned
+            file.seek(max(0, self.log.stat().st_size - TAIL))
+            text = file.read().decode(errors="replace")
+        lines = (line.rstrip() for line in re.split(r"[\r\n]", BAR.sub("", text)))
+        return [line for line in lines if line]
+
+    def error(self) -> str | None:
+        """What was wrong, in its own words: also with its input, before it had a folder."""
+        said = [line for line in self.lines() if line.startswith(ERROR)]
+        return said[-1].removeprefix(ERROR) if said else None
+
+    def _warned(self) -> list[str]:
+        progress = self.progress()
+        said = () if progress is None else progress.messages
+        return [text for level, text in said if level == "warning"]
 
     @cached_property
-    def _logged_state(self) -> str:
-        """From what it said last: one that was killed, with the app or by the machine, no more."""
-        lines = said(self.output()).splitlines()
-        if any(line.startswith(WROTE) for line in lines):
+    def _last_state(self) -> str:
+        """Of an earlier start of the app; one that was killed has not said how it ended."""
+        progress = self.progress()
+        if progress is not None:
+            return "stopped" if progress.state == "running" else progress.state
+        if any(line.startswith(WROTE) for line in self.lines()):  # earlier versions wrote none
             return "finished"
-        errors = any(line.startswith(ERROR) for line in lines)
-        return "failed" if errors else "stopped"
+        return "stopped" if self.error() is None else "failed"

@@ -1,12 +1,11 @@
 """What a page shows that has changed since it last looked."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from ditflow.app.job import Job
 from ditflow.app.queue import Jobs
 from ditflow.app.remembered import video_of
 from ditflow.app.view import (
@@ -18,6 +17,9 @@ from ditflow.app.view import (
     state_of,
     status_html,
 )
+
+Part = tuple[Any, Callable[[], Any]]
+"""What a part of the page is made of, to tell whether it has changed; and what makes it."""
 
 
 def look(
@@ -40,49 +42,37 @@ def look(
         status, result and motion, the buttons to cancel and to go on, the embeddings, the runs and
         the references to choose from; then what there is, to compare with next time.
     """
-    job, run = jobs.last, jobs.run
-    preview = jobs.preview if _is_of(jobs.preview, video) else None
+    job, run, preview = jobs.last, jobs.run, jobs.preview
+    if preview is not None and (video is None or video_of(preview) != str(video)):
+        preview = None  # of another reference
+    state = state_of(job)
     running = job is not None and job.state == "running"
+    stop = "Stop at once" if job is not None and job.asked_to_stop else "Cancel"
     can_go_on = run is not None and not running and run.can_go_on
-    now = {
-        "status": (state_of(job), job.seconds if running else None),
-        "result": (state_of(run), sizes(run)),
-        "motion": state_of(preview),
-        "cancel": (running, running and job.asked_to_stop),
-        "resume": (can_go_on, "it" if run in (None, job) else run.name),
-        "began_or_ended": state_of(job),
-        "runs": (run_choices(jobs.runs), None if run is None else run.name),
-        "references": [[str(reference.resolve())] for reference in references],
-    }
-    changed = {name for name in now if now[name] != seen.get(name)}
-    now["embeddings"] = (
-        embedding_choices(jobs.root)
-        if "began_or_ended" in changed or "embeddings" not in seen
-        else seen["embeddings"]
-    )
-    if now["embeddings"] != seen.get("embeddings"):
-        changed.add("embeddings")
-    stopping, what = now["cancel"][1], now["resume"][1]
-    updates = {
-        "status": lambda: status_html(job),
-        "result": lambda: result_html(run),
-        "motion": lambda: motion_html(preview),
-        "cancel": lambda: gr.update(
-            visible=running, value="Stop at once" if stopping else "Cancel"
+    go_on = "Go on with it" if run is None or run is job else f"Go on with {run.name}"
+    runs, shown = run_choices([*jobs.runs.values()]), None if run is None else run.name
+    samples = [[str(reference.resolve())] for reference in references]
+    # Read from many files: when a command has begun or ended, which may have made one.
+    is_same = "state" in seen and seen["state"] == state
+    embeddings = seen["embeddings"] if is_same else embedding_choices(jobs.root)
+    parts: dict[str, Part] = {
+        "status": ((state, job and running and job.seconds), lambda: status_html(job)),
+        "result": ((state_of(run), sizes(run)), lambda: result_html(run)),
+        "motion": (state_of(preview), lambda: motion_html(preview)),
+        "cancel": ((running, stop), lambda: gr.update(visible=running, value=stop)),
+        "resume": ((can_go_on, go_on), lambda: gr.update(visible=can_go_on, value=go_on)),
+        "embeddings": (embeddings, lambda: _embeddings(embeddings, picked)),
+        "runs": (
+            (runs, shown),
+            lambda: gr.update(choices=runs, value=shown, visible=run is not None),
         ),
-        "resume": lambda: gr.update(visible=can_go_on, value=f"Go on with {what}"),
-        "embeddings": lambda: _embeddings(now["embeddings"], picked),
-        "runs": lambda: gr.update(
-            choices=now["runs"][0], value=now["runs"][1], visible=run is not None
-        ),
-        "references": lambda: gr.update(samples=now["references"], visible=bool(references)),
+        "references": (samples, lambda: gr.update(samples=samples, visible=bool(samples))),
     }
-    return [*(updates[name]() if name in changed else gr.skip() for name in updates), now]
-
-
-def _is_of(preview: Job | None, video: Path | None) -> bool:
-    """Whether a preview shows the page's reference."""
-    return preview is not None and video is not None and video_of(preview) == str(video)
+    updates = [
+        gr.skip() if name in seen and seen[name] == made_of else make()
+        for name, (made_of, make) in parts.items()
+    ]
+    return [*updates, {"state": state, **{name: made_of for name, (made_of, _) in parts.items()}}]
 
 
 def _embeddings(choices: Sequence[tuple[str, str]], picked: str | None) -> Any:

@@ -90,17 +90,15 @@ class Jobs:
         """End the command as Ctrl-C does; asked a second time, at once."""
         with self._lock:
             job = self.last
-            if job is None or job.state != "running":
-                return
-            # SIGTERM, which a shell's background jobs heed too, is Ctrl-C to every command.
-            (job.process.kill if job.asked_to_stop else job.process.terminate)()
-            job.asked_to_stop = True
+            if job is not None and job.process is not None and job.state == "running":
+                # SIGTERM, which a shell's background jobs heed too, is Ctrl-C to every command.
+                (job.process.kill if job.asked_to_stop else job.process.terminate)()
+                job.asked_to_stop = True
 
     def close(self) -> None:
         """End the command that runs, if any, and wait until it has ended."""
         self.cancel()
-        process = None if self.last is None else self.last.process
-        if process is not None:
+        if self.last is not None and (process := self.last.process) is not None:
             try:
                 process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
@@ -119,7 +117,7 @@ class Jobs:
         make_output(log.parent)
         with log.open("ab") as file:
             process = subprocess.Popen(
-                [sys.executable, "-m", "ditflow.commands.run_command", *given],
+                [sys.executable, "-m", "ditflow", *given],
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,

@@ -1,18 +1,27 @@
 """What the output folder remembers of the app's commands, for its next start."""
 
 import json
-import math
 from pathlib import Path
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
 
 from ditflow.app.job import Job
+from ditflow.errors import DitflowError
 from ditflow.utils.files import write_text
 from ditflow.utils.untrusted import parse_json, read_json
 
 LOGS = "logs"
 """Folder of what the commands wrote to their terminals, and beside it how they were started."""
 
-KINDS = ("fit", "predict")
-"""Of commands that are remembered: a preview is soon made again."""
+
+class Record(Struct):
+    """How a command was started; no preview, which is soon made again."""
+
+    kind: Literal["fit", "predict"]
+    args: list[str]
+    started: Annotated[float, Meta(ge=0, le=1e12)]
+    cwd: str
 
 
 def remember(job: Job) -> None:
@@ -54,22 +63,19 @@ def video_of(job: Job) -> str | None:
 def _texts(text: str) -> list[str]:
     """Those of a JSON list; none of what a page of ours does not write."""
     try:
-        values = parse_json(text)
+        return parse_json(text, list[str])
     except ValueError:
         return []
-    return [value for value in values if isinstance(value, str)] if type(values) is list else []
 
 
 def _job(path: Path, root: Path) -> Job | None:
     log = path.with_suffix(".log")
     try:
-        record = read_json(path)
+        record = read_json(path, Record)
         ended = log.stat().st_mtime
-        kind, args, started, cwd = (record[name] for name in ("kind", "args", "started", "cwd"))
-        usable = kind in KINDS and all(isinstance(token, str) for token in args)
-        usable = usable and math.isfinite(started)
-        if not usable or path.stem.rpartition("-")[0] != kind:
-            return None
-        return Job(kind, root / path.stem, args, log, None, float(started), Path(cwd), ended)
-    except (OSError, ArithmeticError, ValueError, TypeError, KeyError):
+    except (OSError, DitflowError):
         return None
+    if path.stem.rpartition("-")[0] != record.kind:
+        return None
+    folder, cwd = root / path.stem, Path(record.cwd)
+    return Job(record.kind, folder, record.args, log, None, record.started, cwd, ended)

@@ -59,6 +59,12 @@ def serve(
     Raises:
         DitflowError: the port is taken, or the address is not this machine's.
     """
+    theme = gr.themes.Default(  # quiet, in the fonts that the system has
+        primary_hue="blue",
+        neutral_hue="slate",
+        font=("system-ui", "Segoe UI", "Roboto", "Liberation Sans", "sans-serif"),
+        font_mono=("ui-monospace", "Consolas", "Liberation Mono", "monospace"),
+    )
     try:
         _, address, _ = page.launch(
             server_name=host,
@@ -67,7 +73,7 @@ def serve(
             max_file_size=max_upload_mb * 2**20,
             allowed_paths=[str(path.resolve()) for path in shown],
             app_kwargs={"middleware": [Middleware(OwnSourcesOnly)]},
-            theme=theme(),
+            theme=theme,
             css=render("app-style.html"),
             head=render("app-head.html"),
             footer_links=[],
@@ -87,13 +93,3 @@ def serve(
             "--port."
         ) from error
     return address
-
-
-def theme() -> gr.themes.Base:
-    """Quiet, in the fonts that the system has."""
-    return gr.themes.Default(
-        primary_hue="blue",
-        neutral_hue="slate",
-        font=("system-ui", "Segoe UI", "Roboto", "Liberation Sans", "sans-serif"),
-        font_mono=("ui-monospace", "Consolas", "Liberation Mono", "monospace"),
-    )

@@ -1,4 +1,4 @@
-"""References to choose from."""
+"""What the page offers to begin with: references, and words of prompts."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +9,12 @@ from ditflow.app.uploads import VIDEO_SUFFIXES
 from ditflow.benchmark.references import References
 from ditflow.errors import DitflowError, shortened
 from ditflow.settings.options import manifest_path
+from ditflow.sprites.world import BACKGROUNDS, COLORS, SHAPES, caption
 from ditflow.utils.shipped import shipped
 from ditflow.utils.untrusted import read_mapping
+
+PROMPT = caption(SHAPES[0], next(iter(COLORS)), next(iter(BACKGROUNDS)))
+"""One that the embedded models know."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,15 @@ def examples(references: str | None, embedded: bool, folder: Path) -> list[Examp
             f"{known}"
         ) from error
     return _of_manifest(path, folder)
+
+
+def known_words() -> str:
+    """How to write a prompt for the embedded models, and every word that they know."""
+    form = caption("SHAPE", "COLOUR", "BACKGROUND")
+    return (
+        f"The sprites know “{form}” alone. Shapes: {', '.join(SHAPES)}. Colours: "
+        f"{', '.join(COLORS)}. Backgrounds: {', '.join(BACKGROUNDS)}."
+    )
 
 
 def _of_folder(folder: Path) -> list[Example]:

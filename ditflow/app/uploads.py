@@ -4,10 +4,10 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from ditflow.embedding.header import read_header
+from ditflow.embedding.reader import read_header
 from ditflow.errors import DitflowError
 from ditflow.runs.predictions import slug
-from ditflow.utils.files import whole, written
+from ditflow.utils.files import atomic_write, written
 from ditflow.utils.hashing import hash_of_files
 from ditflow.video.reading import IMAGE_SUFFIXES, frame_count, read_picture
 
@@ -21,9 +21,7 @@ MASK_SUFFIXES = (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES)
 
 
 def keep_video(upload: Path, root: Path, most_frames: int) -> Path:
-    """Keep an uploaded reference.
-
-    No part of it is decoded in this process.
+    """Keep an uploaded reference; no part of it is decoded in this process.
 
     Args:
         upload: the file.
@@ -36,17 +34,30 @@ def keep_video(upload: Path, root: Path, most_frames: int) -> Path:
     Raises:
         DitflowError: it is no video, or too long a one.
     """
-    _check(upload, "video", VIDEO_SUFFIXES, most_frames)
+    _check_footage(upload, "video", VIDEO_SUFFIXES, most_frames)
     return _keep(upload, root / REFERENCES)
 
 
 def keep_mask(upload: Path, root: Path, most_frames: int) -> Path:
-    """Keep an uploaded mask, a picture or a video; as `keep_video`.
+    """Keep an uploaded mask, a picture or a video, as `keep_video` does.
 
     Whether it is one of the reference is seen when both are read.
     """
-    _check(upload, "mask", MASK_SUFFIXES, most_frames)
+    _check_footage(upload, "mask", MASK_SUFFIXES, most_frames)
     return _keep(upload, root / MASKS)
+
+
+def keep_embedding(upload: Path, root: Path) -> Path:
+    """Keep an uploaded motion embedding, as `keep_video` does.
+
+    Raises:
+        DitflowError: it is none, or not one that a fit writes.
+    """
+    try:
+        read_header(upload)
+    except DitflowError as error:
+        raise _by_its_name(error, upload) from error
+    return _keep(upload, root / EMBEDDINGS)
 
 
 def kept_references(root: Path) -> list[Path]:
@@ -60,37 +71,18 @@ def kept_masks(root: Path) -> list[Path]:
     return written(root / MASKS, "*")
 
 
-def keep_embedding(upload: Path, root: Path) -> Path:
-    """Keep an uploaded motion embedding.
-
-    Args:
-        upload: the file.
-        root: of the app's output.
-
-    Returns:
-        the copy.
-
-    Raises:
-        DitflowError: it is none, or not one that a fit writes.
-    """
-    try:
-        read_header(upload)
-    except DitflowError as error:
-        raise DitflowError(str(error).replace(str(upload), upload.name)) from error
-    return _keep(upload, root / EMBEDDINGS)
-
-
-def _check(upload: Path, option: str, suffixes: Sequence[str], most_frames: int) -> None:
+def _check_footage(upload: Path, option: str, suffixes: Sequence[str], most_frames: int) -> None:
     """Refuse what is no video (of a mask also: no picture), or too long a one."""
-    if upload.suffix.lower() not in suffixes:
+    suffix, frames = upload.suffix.lower(), 1
+    if suffix not in suffixes:
         raise DitflowError(f"{option}={upload.name} must be one of {', '.join(suffixes)}.")
     try:
-        if upload.suffix.lower() in IMAGE_SUFFIXES:
+        if suffix in IMAGE_SUFFIXES:
             read_picture(upload, "RGBA")
-            return
-        frames = frame_count(upload, option)
+        else:
+            frames = frame_count(upload, option)
     except DitflowError as error:
-        raise DitflowError(str(error).replace(str(upload), upload.name)) from error
+        raise _by_its_name(error, upload) from error
     except ValueError as error:
         raise DitflowError(
             f"{option}={upload.name} is not an image, or far too large a one."
@@ -102,6 +94,11 @@ def _check(upload: Path, option: str, suffixes: Sequence[str], most_frames: int)
         )
 
 
+def _by_its_name(error: DitflowError, upload: Path) -> DitflowError:
+    """What was wrong, with the name that the file has in the browser."""
+    return DitflowError(str(error).replace(str(upload), upload.name))
+
+
 def _keep(upload: Path, folder: Path) -> Path:
     """A copy named by the file's own name and its content, so that one file is kept once."""
     name = f"{slug(upload.stem, 40)}-{hash_of_files([upload], 8)}{upload.suffix.lower()}"
@@ -109,6 +106,6 @@ def _keep(upload: Path, folder: Path) -> Path:
     if kept.exists():
         kept.touch()  # it is the latest again
     else:
-        with whole(kept) as partial:
+        with atomic_write(kept) as partial:
             shutil.copyfile(upload, partial)
     return kept

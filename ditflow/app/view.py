@@ -1,28 +1,28 @@
 """What the page shows of a command, as HTML."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 
 from ditflow.app.command_lines import on_page
-from ditflow.app.job import ERROR, STOPPED, WARNING, WROTE, Job
-from ditflow.app.progress import progress_of, said
+from ditflow.app.job import WROTE, Job
 from ditflow.app.remembered import prompts_of
-from ditflow.embedding.header import EmbeddingHeader, read_header
 from ditflow.embedding.listing import list_embeddings
+from ditflow.embedding.reader import read_header
 from ditflow.errors import DitflowError
-from ditflow.pages.run import EMBEDDING, PAGE, drawn, run_videos
+from ditflow.pages.run import drawn, run_videos
 from ditflow.pages.templating import render
+from ditflow.runs.folder import COMMANDS, CONFIG, EMBEDDING, PAGE
 
 PHASES = {
     "preview": [],
-    "fit": ["Encoding the reference", "Guided step", "Denoising", "Decoding"],
-    "predict": ["Denoising", "Decoding"],
+    "fit": ["encoding the reference", "guided step", "denoising", "decoding"],
+    "predict": ["guided steps", "denoising", "decoding"],
 }
-"""Of each kind of command, the progress bars in their order."""
+"""Of each kind of command, what its progress goes through, in order."""
 
-DOWNLOADS = (EMBEDDING, "*.mp4", PAGE, "config.yaml", "commands.txt")
+DOWNLOADS = (EMBEDDING, "*.mp4", PAGE, CONFIG, COMMANDS)
 """Files of a run that are offered, in this order."""
 
 
@@ -47,34 +47,32 @@ def status_html(job: Job | None) -> str:
     """What runs, how far it is, or how it ended."""
     if job is None:
         return render("app-status.html", job=None)
-    state = job.state
-    output = job.output()
-    progress = progress_of(output) if state == "running" else None
+    state, progress = job.state, job.progress()
+    running = state == "running"
     return render(
         "app-status.html",
         job=job,
         state=state,
         time=_minutes(job.seconds),
-        progress=progress,
+        progress=progress if progress is not None and progress.phase else None,
         phases=PHASES[job.kind],
-        outcome=outcome(job, output),
+        outcome=outcome(job),
         # Of a preview they are with what it shows.
         warnings=[] if job.kind == "preview" else [on_page(text) for text in job.warnings()],
-        said=said(output) if state != "running" else "",
+        said="" if running else "\n".join(job.lines()),
     )
 
 
-def outcome(job: Job, output: str) -> str:
+def outcome(job: Job) -> str:
     """How a command ended, in a line; empty while it runs and where all went well."""
-    lines = [line.removeprefix(WARNING) for line in said(output).splitlines()]
-    if job.state in ("running", "finished"):
-        return ""
     if job.state == "stopped":
-        told = [line for line in lines if line.startswith(STOPPED)]
-        return told[-1] if told else "Stopped."  # killed, it says nothing
-    errors = [line.removeprefix(ERROR) for line in lines if line.startswith(ERROR)]
-    if errors:
-        return on_page(errors[-1])
+        return job.notice() or "Stopped."  # killed, it says nothing
+    if job.state != "failed":
+        return ""
+    error = job.error()
+    if error is not None:
+        return on_page(error)
+    lines = job.lines()
     last = lines[-1] if lines else "it said nothing"
     return f"The command failed: {last} (all of its output: {job.log})."
 
@@ -101,16 +99,15 @@ def motion_html(job: Job | None) -> str:
     """What a preview has found."""
     if job is None or job.state != "finished":
         return ""
-    lines = said(job.output()).splitlines()
-    lines = lines[: next(i for i, line in enumerate(lines) if line.startswith(WROTE))]
-    plain = [line for line in lines if not line.startswith(WARNING)]
-    title = next(i for i, line in enumerate(plain) if line.startswith(" ")) - 1  # above the table
+    lines, warnings = job.lines(), job.warnings()
+    table = next(i for i, line in enumerate(lines) if line.startswith(" "))
+    end = next(i for i, line in enumerate(lines) if line.startswith(("Warning: ", WROTE)))
     return render(
         "app-motion.html",
-        title=plain[title],
-        notes=plain[:title],
-        table="\n".join(plain[title + 1 :]),
-        warnings=[on_page(text) for text in job.warnings()],
+        title=lines[table - 1],
+        notes=[line for line in lines[: table - 1] if line not in warnings],
+        table="\n".join(lines[table:end]),
+        warnings=[on_page(text) for text in warnings],
         video=address(job.folder / "preview.mp4"),
         picture=address(job.folder / "preview.png"),
     )
@@ -118,8 +115,13 @@ def motion_html(job: Job | None) -> str:
 
 def embedding_choices(root: Path) -> list[tuple[str, str]]:
     """Label and path of every motion embedding there is, the latest first."""
-    found = sorted(list_embeddings(root).items(), key=lambda item: -item[0].stat().st_mtime)
-    return [(_label(path, header), str(path)) for path, header in found]
+    choices = []
+    for path, header in sorted(
+        list_embeddings(root).items(), key=lambda item: -item[0].stat().st_mtime
+    ):
+        name = path.parent.name if path.name == EMBEDDING else path.stem
+        choices.append((f"{name}: {header.target}, {_short(header.prompts)}", str(path)))
+    return choices
 
 
 def about_embedding(path: str | None) -> str:
@@ -137,24 +139,22 @@ def about_embedding(path: str | None) -> str:
     )
 
 
-def run_choices(runs: Mapping[str, Job]) -> list[tuple[str, str]]:
-    """Label and name of every fit and predict, the latest first."""
-    return [(_run_label(job), name) for name, job in reversed(runs.items())]
+def run_choices(runs: Sequence[Job]) -> list[tuple[str, str]]:
+    """Label and name of fits and predicts, the latest first.
+
+    Args:
+        runs: the latest last.
+    """
+    choices = []
+    for job in reversed(runs):
+        state = "" if job.state == "finished" else f" ({job.state})"
+        choices.append((f"{job.name}{state}: {_short(prompts_of(job))}", job.name))
+    return choices
 
 
 def address(path: Path) -> str:
     """Where the server has a file of its output folder."""
     return f"gradio_api/file={quote(str(path.resolve()))}"
-
-
-def _label(path: Path, header: EmbeddingHeader) -> str:
-    name = path.parent.name if path.name == EMBEDDING else path.stem
-    return f"{name}: {header.target}, {_short(header.prompts)}"
-
-
-def _run_label(job: Job) -> str:
-    state = "" if job.state == "finished" else f" ({job.state})"
-    return f"{job.name}{state}: {_short(prompts_of(job))}"
 
 
 def _short(prompts: Sequence[str]) -> str:

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
@@ -13,6 +13,9 @@ from ditflow.backbones.solver import Solver
 from ditflow.errors import DitflowError
 from ditflow.functional.motion_flow import Grid
 from ditflow.functional.parameterization import Positions
+
+if TYPE_CHECKING:
+    from ditflow.backbones.shapes import Shapes
 
 
 class PassInput(NamedTuple):
@@ -246,6 +249,19 @@ class Backbone(ABC):
     @abstractmethod
     def solver(self, num_steps: int) -> Solver:
         """A solver of one video, as the stock pipeline's scheduler."""
+
+    # -- planning --------------------------------------------------------------------------------
+
+    def shapes(self) -> "Shapes":
+        """What a plan is made from; a family may do without.
+
+        Raises:
+            DitflowError: it does.
+        """
+        raise DitflowError(
+            f"family {self.family} of backbone {self.name} tells no shapes to plan from; a fit "
+            "with it goes without a plan."
+        )
 
     @abstractmethod
     def applied(self, change: Change, separate_query_key: bool) -> AbstractContextManager[Any]:

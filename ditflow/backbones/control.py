@@ -25,9 +25,9 @@ class AttentionControl:
     record: Literal["query_key", "key_value"] | None = None
     stop: bool = False
     replacement: tuple[torch.Tensor, torch.Tensor] | None = None
-    query: torch.Tensor | None = field(default=None, repr=False)
-    key: torch.Tensor | None = field(default=None, repr=False)
-    value: torch.Tensor | None = field(default=None, repr=False)
+    query: torch.Tensor = field(init=False, repr=False)
+    key: torch.Tensor = field(init=False, repr=False)
+    value: torch.Tensor = field(init=False, repr=False)
 
 
 class ControlledProcessor:

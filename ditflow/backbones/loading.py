@@ -3,7 +3,7 @@
 import importlib.util
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from diffusers import (
@@ -17,6 +17,7 @@ from diffusers.quantizers import PipelineQuantizationConfig
 
 from ditflow.backbones.base import Backbone
 from ditflow.backbones.cogvideox.adapter import CogVideoXBackbone
+from ditflow.backbones.cogvideox.shapes import empty_pipeline
 from ditflow.backbones.kernels import check_kernel
 from ditflow.errors import DitflowError, reason_of, shortened
 from ditflow.utils.shipped import embedded_backbones, is_hub_name, source_of
@@ -103,6 +104,24 @@ def load_backbone(
         for block in pipeline.transformer.transformer_blocks:
             block.compile()
     return backbone
+
+
+def empty_backbone(
+    name: str = "sprites-rope", dtype: Dtype = "float32", **options: Any
+) -> Backbone:
+    """What `load_backbone` would load, without its weights: on the meta device, and with no file
+    read of an embedded or a published model but configurations.
+
+    Args:
+        name: as of `load_backbone`.
+        dtype: of the frozen weights.
+        options: the others of `load_backbone`, which are kept as they are.
+
+    Raises:
+        DitflowError: its configuration cannot be had.
+    """
+    pipeline = empty_pipeline(name, getattr(torch, dtype))
+    return CogVideoXBackbone(pipeline, name, {"name": name, "dtype": dtype, **options})
 
 
 def backbone_of(pipeline: DiffusionPipeline | Backbone) -> Backbone:

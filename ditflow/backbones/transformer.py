@@ -58,7 +58,7 @@ class TransformerBackbone(Backbone):
         """The transformer's, in order."""
 
     @abstractmethod
-    def self_attention(self, block: Module) -> Module:
+    def self_attention(self, block: Module) -> Any:
         """Of a block, over all video tokens."""
 
     @abstractmethod
@@ -195,7 +195,9 @@ class TransformerBackbone(Backbone):
         return [controls[block] for block in blocks]
 
     def _processor(self, block: int) -> ControlledProcessor:
-        return self.self_attention(self.blocks[block]).processor
+        processor = self.self_attention(self.blocks[block]).processor
+        assert isinstance(processor, ControlledProcessor)
+        return processor
 
     @contextmanager
     def _controlled(self, controls: Mapping[int, AttentionControl]) -> Iterator[None]:

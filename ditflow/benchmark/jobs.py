@@ -4,24 +4,44 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
+
+from msgspec import Meta, Struct
 
 from ditflow.benchmark.references import CATEGORIES, Reference, unfit_names
 from ditflow.data import files_of
-from ditflow.errors import DitflowError
 from ditflow.settings.stacked import Settings
 from ditflow.utils.files import write_text, written
 from ditflow.utils.hashing import hash_of, hash_of_files
-from ditflow.utils.untrusted import read_json
+from ditflow.utils.untrusted import checked, read_json
 
-DESCRIBED = {
-    **dict.fromkeys(("key", "file", "backbone", "method", "video"), str),
-    **dict.fromkeys(("fitted", "category", "prompt"), str),
-    **dict.fromkeys(("tracker", "clip"), str),
-    **dict.fromkeys(("order", "seed", "grid"), int),
-    "reused": bool,
-}
-"""What every result says of itself, beside its scores or its error, and of which type."""
+Number = float | Annotated[int, Meta(ge=-(2**53), le=2**53)]
+"""A float, or a whole number that is one too."""
+
+
+class Described(Struct):
+    """What every result says of itself, with its scores or its error."""
+
+    key: str
+    file: str
+    backbone: str
+    method: str
+    video: str
+    fitted: str
+    category: str
+    prompt: str
+    reused: bool
+    seed: int
+    order: int
+    tracker: str
+    clip: str
+    grid: int
+    content: str = ""
+    seconds: Number | None = None
+    peak_mib: Number | None = None
+    scores: dict[str, Number] = {}
+    error: str = ""
+
 
 COST = {"seconds": "seconds", "peak_mib": "peak MiB"}
 """What a result has cost, if it is known, and its titles in tables."""
@@ -173,27 +193,10 @@ def share(jobs: Sequence[Job], rank: int, ranks: int) -> list[Job]:
 def _read(path: Path) -> dict[str, Any] | None:
     """A result; None for what is missing or was not written by a benchmark."""
     try:
-        result = read_json(path)
-    except DitflowError:
+        result = read_json(path, dict[str, Any])
+        described = checked(result, Described)
+    except ValueError:
         return None
-    return result if isinstance(result, dict) and _is_whole(result) else None
-
-
-def _is_whole(result: dict[str, Any]) -> bool:
-    """Whether it has what a benchmark writes, of the types that it writes."""
-    described = all(type(result.get(name)) is kind for name, kind in DESCRIBED.items())
-    if not described or result["category"] not in CATEGORIES:
-        return False
-    if unfit_names("", [result["backbone"], result["video"]]):  # files are named by them
-        return False
-    if "error" in result:
-        return isinstance(result["error"], str)
-    scores, costs = result.get("scores"), [result.get(name) for name in COST]
-    if not isinstance(scores, dict) or not all(map(_is_number, scores.values())):
-        return False
-    return all(cost is None or _is_number(cost) for cost in costs)
-
-
-def _is_number(value: Any) -> bool:
-    """A float, or a whole number that is one too."""
-    return type(value) is float or (type(value) is int and abs(value) < 2**53)
+    whole = described.category in CATEGORIES and result.keys() & {"scores", "error"}
+    unfit = unfit_names("", [described.backbone, described.video])  # files are named by them
+    return result if whole and not unfit else None

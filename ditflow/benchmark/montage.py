@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ditflow.utils.files import whole
+from ditflow.utils.files import atomic_write
 from ditflow.video.pictures import labelled_sheet
 from ditflow.video.reading import FrameRange, read_video
 from ditflow.video.sizing import as_tensor
@@ -42,7 +42,7 @@ def write_montages(records: Sequence[dict[str, Any]], folder: Path, videos: int 
             if path.exists():
                 rows[name] = _frames(path)
         target = folder / "montage" / f"{backbone}-{category}-{video}.png"
-        with whole(target) as partial:  # another process may be reading it
+        with atomic_write(target) as partial:  # another process may be reading it
             labelled_sheet(list(rows.values()), list(rows)).save(partial)
         written.append(target)
     return written

@@ -1,29 +1,10 @@
-"""What a benchmark keeps of each fit beside its video: losses and motion flows."""
+"""What a benchmark keeps of each fit beside its video: motion flows."""
 
 import torch
 import torch.nn.functional as F
-from lightning import Callback, Trainer
 
 from ditflow.module import MotionTransfer
 from ditflow.video.pictures import flow_picture
-
-
-class Losses(Callback):
-    """Keeps the losses of a fit, without a logger."""
-
-    def __init__(self) -> None:
-        self._kept: list[torch.Tensor] = []
-
-    @property
-    def values(self) -> list[float]:
-        """The loss of each optimisation step, in order."""
-        return [loss.item() for loss in self._kept]  # only now, for a GPU waits for it
-
-    def on_train_batch_end(
-        self, trainer: Trainer, module: MotionTransfer, outputs, batch, batch_idx: int
-    ) -> None:
-        if (loss := trainer.callback_metrics.get("loss")) is not None:
-            self._kept.append(loss.detach().clone())
 
 
 def flows_of(module: MotionTransfer) -> torch.Tensor | None:
@@ -35,8 +16,9 @@ def flows_of(module: MotionTransfer) -> torch.Tensor | None:
         that optimised nothing.
     """
     outputs, reference = module.last_outputs, module.reference_flow
-    made = None if outputs is None else module.objective.flow(outputs)
-    if made is None or reference is None:
+    if outputs is None or reference is None:
+        return None
+    if (made := module.objective.flow(outputs)) is None:
         return None
     pictures = [flow_picture(flow, outputs.grid) for flow in (reference, made)]
     return torch.cat([F.pad(pictures[0], (0, 12), value=1.0), pictures[1]], dim=2)

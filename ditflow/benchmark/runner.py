@@ -1,28 +1,26 @@
 """Run a benchmark's jobs: fit, put into other prompts, score, and file the results."""
 
 import shutil
-import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from glob import escape
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning import Callback, Trainer
 
+from ditflow.assembly.run import Run
 from ditflow.backbones.base import Backbone
 from ditflow.benchmark.jobs import Job, Key, Result, is_finished, twin, write_result
-from ditflow.benchmark.record import Losses, flows_of
+from ditflow.benchmark.record import flows_of
 from ditflow.benchmark.references import References
-from ditflow.callbacks import EmbeddingCheckpoint, KVInjection
 from ditflow.data import MotionDataModule
 from ditflow.metrics.scorer import Scorer
-from ditflow.module import MotionTransfer
 from ditflow.runs.claim import remove_results
-from ditflow.runs.quiet import quiet_trainer
 from ditflow.settings.stacked import Settings
-from ditflow.utils.files import is_full_disk, whole
+from ditflow.utils.files import atomic_write, is_full_disk
 from ditflow.utils.memory import peak_memory
 from ditflow.utils.untrusted import read_json
 from ditflow.video.pictures import as_image
@@ -42,27 +40,25 @@ class Runner:
         self.folder, self.references, self.scorer = folder, references, scorer
         self._loaded: tuple[Any, Backbone] | None = None
 
-    def run(self, job: Job) -> str | None:
-        """Make those results of a job that are not there; the error in one line if it failed."""
+    def missing(self, job: Job) -> dict[Result, Key]:
+        """Those results of a job that are not there, each with what it is to depend on."""
         measured = self.scorer.names()
         keys = {result: result.key(measured) for result in job.results()}
-        missing = [r for r, key in keys.items() if not is_finished(r.path(self.folder), key)]
-        if not missing:
-            return None
+        return {r: key for r, key in keys.items() if not is_finished(r.path(self.folder), key)}
+
+    def run(self, job: Job) -> str | None:
+        """Make those results of a job that are not there; the error in one line if it failed."""
         try:
-            missing = [result for result in missing if not self._taken(result, keys[result])]
-            if missing:
-                for result, video, data, made, flows in self._make(job, missing):
-                    self._file(result, video, data, made, flows, keys[result])
+            wanted = {r: key for r, key in self.missing(job).items() if not self._taken(r, key)}
+            if wanted:
+                self._make(job, wanted)
         except Exception as error:  # whatever it was: it is filed, and the other jobs go on
             if is_full_disk(error):
                 raise  # they would do their work for nothing
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-            for result in missing:
-                path = result.path(self.folder)
-                if not is_finished(path, keys[result]):
-                    described = self._describe(result, keys[result])
-                    write_result(path, described | {"error": reason})
+            for result, key in self.missing(job).items():
+                described = self._describe(result, key)
+                write_result(result.path(self.folder), described | {"error": reason})
             return reason
         return None
 
@@ -75,82 +71,57 @@ class Runner:
         self._remove(path)
         for suffix in (".mp4", ".png"):
             if other.with_suffix(suffix).exists():
-                with whole(path.with_suffix(suffix)) as partial:
+                with atomic_write(path.with_suffix(suffix)) as partial:
                     shutil.copyfile(other.with_suffix(suffix), partial)
-        made = read_json(other)
+        made = read_json(other, dict[str, Any])
         write_result(path, made | self._describe(result, key))
         return True
 
-    def _make(
-        self, job: Job, wanted: list[Result]
-    ) -> Iterator[
-        tuple[Result, torch.Tensor, MotionDataModule, dict[str, Any], torch.Tensor | None]
-    ]:
-        """Wanted results' videos with the reference as the model saw it, what making them was like,
-        and of a fit the picture of its motion flows."""
+    def _make(self, job: Job, wanted: Mapping[Result, Key]) -> None:
+        """Fit, and file each wanted result: the fit's own, and others made with its embedding."""
         backbone = self._backbone(job.settings)
-        reference = job.reference
-        data = MotionDataModule(
-            **job.settings.data
-            | {
-                "video": reference.video,
-                "mask": reference.mask,
-                "prompts": [reference.prompt(job.category)],
-                "start_frame": reference.start_frame,
-                "num_frames": reference.num_frames or job.settings.data["num_frames"],
-                "stride": reference.stride,
-            }
-        )
-        with tempfile.TemporaryDirectory() as folder:
-            module, losses = self._module(job, backbone), Losses()
-            with peak_memory(backbone.device) as peak:
-                started = time.monotonic()
-                self._trainer(job, folder, backbone.device, losses).fit(module, data)
-                seconds = time.monotonic() - started
-            for result in wanted:
-                if not result.is_reused:
-                    made = {"seconds": seconds, "peak_mib": peak.mib, "losses": losses.values}
-                    yield result, module.videos[0], data, made, flows_of(module)
-                    continue
-                again = MotionDataModule(
-                    prompts=[result.prompt], embedding=Path(folder) / "motion.safetensors"
-                )
-                module = self._module(job, backbone)
-                with peak_memory(backbone.device) as peak:
-                    started = time.monotonic()
-                    video = self._trainer(job, folder, backbone.device).predict(module, again)[0]
-                    cost = {"seconds": time.monotonic() - started, "peak_mib": peak.mib}
-                yield result, video, data, cost, None
-
-    def _module(self, job: Job, backbone: Backbone) -> MotionTransfer:
-        module = job.settings.module(backbone, seed=job.seed)
-        module.progress = False
-        return module
-
-    def _trainer(
-        self, job: Job, folder: str, device: torch.device, *callbacks: Callback
-    ) -> Trainer:
-        callbacks = [KVInjection(**job.settings.injection), *callbacks]
-        if job.reused:
-            callbacks.append(EmbeddingCheckpoint())
-        return quiet_trainer(folder, callbacks, device)
+        changes = {"seed": job.seed}
+        run = Run.of(job.settings, backbone, _data(job), changes)
+        with _measured(backbone.device) as cost:
+            fit = run.fit()
+        for result, key in wanted.items():
+            if not result.is_reused:
+                found = {**cost, "losses": fit.losses}
+                self._file(result, key, fit.videos[0], run.data, found, flows_of(run.module))
+                continue
+            module = job.settings.module(backbone, **changes)
+            again = replace(run, module=module, data=MotionDataModule(prompts=[result.prompt]))
+            again.data.motion = fit.embedding
+            with _measured(backbone.device) as made:
+                (video,) = again.predict()
+            self._file(result, key, video, run.data, made)
 
     def _file(
         self,
         result: Result,
+        key: Key,
         video: torch.Tensor,
         data: MotionDataModule,
         made: dict[str, Any],
-        flows: torch.Tensor | None,
-        key: Key,
+        flows: torch.Tensor | None = None,
     ) -> None:
+        """Score a result and write it.
+
+        Args:
+            result: what it is.
+            key: what it depends on.
+            video: as made, [T, 3, height, width] in [0, 1].
+            data: with the reference as the model saw it.
+            made: what making it was like.
+            flows: a picture of a fit's motion flows, [3, height, width] in [0, 1].
+        """
         scores = self.scorer.score(
             video, data.frames, result.prompt, reference_name=result.job.reference.name
         ) | self.references.extra(video, data.frames, result.prompt)
         path = result.path(self.folder)
         self._remove(path)
         if flows is not None:
-            with whole(path.with_suffix(".png")) as partial:
+            with atomic_write(path.with_suffix(".png")) as partial:
                 as_image(flows).save(partial)
         write_video(video, path.with_suffix(".mp4"), data.fps)
         shown = self.folder / "references" / f"{result.job.reference.name}.mp4"
@@ -191,3 +162,27 @@ class Runner:
             self._loaded = None
             self._loaded = wanted, settings.load_backbone()
         return self._loaded[1]
+
+
+def _data(job: Job) -> dict[str, Any]:
+    """What a job's fit is given, but for what its settings say."""
+    reference = job.reference
+    return {
+        "video": reference.video,
+        "mask": reference.mask,
+        "prompts": [reference.prompt(job.category)],
+        "start_frame": reference.start_frame,
+        "num_frames": reference.num_frames or job.settings.data["num_frames"],
+        "stride": reference.stride,
+    }
+
+
+@contextmanager
+def _measured(device: torch.device) -> Iterator[dict[str, Any]]:
+    """Context of a piece of work whose cost, by the names of `COST`, is known after it."""
+    cost: dict[str, Any] = {}
+    with peak_memory(device) as peak:
+        started = time.monotonic()
+        yield cost
+        cost["seconds"] = time.monotonic() - started
+    cost["peak_mib"] = peak.mib

@@ -4,6 +4,7 @@ import csv
 import io
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -110,7 +111,7 @@ def _paper_table(records: Sequence[Record]) -> list[list[str]]:
             columns.append(
                 (
                     f"{HEADINGS[score]}, {category}",
-                    lambda r, category=category: category in ("all", r["category"]),
+                    partial(_is_of, category),
                     score,
                 )
             )
@@ -204,3 +205,7 @@ def _cell(value: Interval | None, short: bool = False) -> str:
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:
     head, *body = ["| " + " | ".join(row) + " |" for row in rows]
     return [head, "|" + "---|" * len(rows[0]), *body]
+
+
+def _is_of(category: str, record: Record) -> bool:
+    return category in ("all", record["category"])

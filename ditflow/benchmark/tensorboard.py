@@ -9,7 +9,8 @@ import numpy as np
 from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
-from ditflow.utils.files import whole, written
+from ditflow.runs.folder import TENSORBOARD
+from ditflow.utils.files import atomic_write, written
 
 
 def write_events(table: str, montages: Sequence[Path], folder: Path, name: str) -> Path:
@@ -27,7 +28,7 @@ def write_events(table: str, montages: Sequence[Path], folder: Path, name: str) 
     Raises:
         DitflowError: the disk is full or does not take the file.
     """
-    events = folder / "tensorboard"
+    events = folder / TENSORBOARD
     with TemporaryDirectory() as folder_of_one:
         with SummaryWriter(folder_of_one) as writer:
             writer.add_text(f"{name}/table", table)
@@ -36,7 +37,7 @@ def write_events(table: str, montages: Sequence[Path], folder: Path, name: str) 
                     pixels = np.asarray(picture.convert("RGB"))
                 writer.add_image(f"{name}/{path.stem}", pixels, dataformats="HWC")
         (made,) = Path(folder_of_one).iterdir()
-        with whole(events / made.name) as partial:
+        with atomic_write(events / made.name) as partial:
             shutil.copyfile(made, partial)
     for path in written(events, "events.*"):
         # Names begin with the time. Only those before this one: of several that processes write at

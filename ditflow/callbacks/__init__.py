@@ -5,6 +5,7 @@ from ditflow.callbacks.embedding_checkpoint import EmbeddingCheckpoint
 from ditflow.callbacks.guided_progress_bar import GuidedProgressBar
 from ditflow.callbacks.kv_injection import KVInjection
 from ditflow.callbacks.media_logger import MediaLogger
+from ditflow.callbacks.progress_file import ProgressFile
 from ditflow.callbacks.stop_notice import StopNotice
 from ditflow.callbacks.video_writer import VideoWriter
 
@@ -14,6 +15,7 @@ __all__ = [
     "GuidedProgressBar",
     "KVInjection",
     "MediaLogger",
+    "ProgressFile",
     "StopNotice",
     "VideoWriter",
 ]

@@ -3,9 +3,10 @@
 import torch
 from lightning import Callback, Trainer
 
+from ditflow.data import data_of
 from ditflow.denoising import GuidedSampling
 from ditflow.errors import DitflowError
-from ditflow.utils.distributed import gathered, own
+from ditflow.utils.distributed import all_gather, local_share
 from ditflow.utils.hashing import hash_of_tensors
 
 
@@ -23,13 +24,27 @@ class DenoisingSchedule(Callback):
         check_shared(trainer, module)
         trainer.fit_loop.max_epochs = module.guided_steps
         # One Adam step is the mean loss over all prompts, those of other processes included.
-        trainer.accumulate_grad_batches = len(own(trainer, trainer.datamodule.prompts))
+        trainer.accumulate_grad_batches = len(local_share(trainer, data_of(trainer).prompts))
 
     def on_train_epoch_start(self, trainer: Trainer, module: GuidedSampling) -> None:
         trainer.optimizers[0].state.clear()
         if module.target == "latents":
             latents = torch.cat([sampler.latents for sampler in module.samplers])
             module.parameter.data.copy_(latents)
+
+    def on_before_optimizer_step(
+        self, trainer: Trainer, module: GuidedSampling, optimizer: torch.optim.Optimizer
+    ) -> None:
+        gradient = module.parameter.grad
+        if gradient is None:
+            return
+        if not torch.isfinite(gradient).all():
+            raise DitflowError(
+                f"the gradient is not finite at guided step {module.current_epoch + 1} of "
+                f"{module.guided_steps}; use --dtype bfloat16 or --dtype float32."
+            )
+        if module.loss_scale != 1:
+            gradient.div_(module.loss_scale)
 
     def on_train_epoch_end(self, trainer: Trainer, module: GuidedSampling) -> None:
         step, optimised = trainer.current_epoch, module.parameter.detach().clone()
@@ -56,7 +71,7 @@ def check_shared(trainer: Trainer, module: GuidedSampling) -> None:
     Raises:
         DitflowError: on every process alike, before any optimisation.
     """
-    processes, data = trainer.world_size, trainer.datamodule
+    processes, data = trainer.world_size, data_of(trainer)
     if processes == 1:
         return
     if module.target == "latents":
@@ -74,9 +89,9 @@ def check_shared(trainer: Trainer, module: GuidedSampling) -> None:
             f"trainer.devices: {len(data.prompts)} prompts cannot be shared evenly by {processes} "
             "processes; use as many prompts, or a number that divides them."
         )
-    frames, mask, _ = data.read
-    seen = hash_of_tensors(frames, *(() if mask is None else (mask,)))
-    if len(set(gathered(trainer, [seen]))) > 1:
+    mask = data.mask_on_frames
+    seen = hash_of_tensors(data.frames, *(() if mask is None else (mask,)))
+    if len(set(all_gather(trainer, [seen]))) > 1:
         raise DitflowError(
             f"video={data.video} or its mask is not the same for all processes; give each the same "
             "file."

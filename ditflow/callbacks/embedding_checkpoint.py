@@ -3,17 +3,18 @@
 import logging
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from lightning import Callback, Trainer
 
-from ditflow.data import MotionDataModule
+from ditflow.data import MotionDataModule, data_of
 from ditflow.denoising import GuidedSampling, Injection, injection_arguments
 from ditflow.embedding.checks import LOADER
-from ditflow.embedding.header import EmbeddingHeader, check_readable
+from ditflow.embedding.header import EmbeddingHeader
 from ditflow.embedding.motion_embedding import MotionEmbedding
+from ditflow.embedding.reader import check_readable
 from ditflow.functional.parameterization import pack
+from ditflow.runs.folder import EMBEDDING
 from ditflow.version import __version__
 
 log = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ class EmbeddingCheckpoint(Callback):
         filename: inside the run's output folder.
     """
 
-    def __init__(self, filename: str = "motion.safetensors"):
+    def __init__(self, filename: str = EMBEDDING):
         self.filename = filename
         self._is_whole = False
         """Whether this fit has saved all of its guided steps."""
@@ -40,7 +41,7 @@ class EmbeddingCheckpoint(Callback):
     def setup(self, trainer: Trainer, module: GuidedSampling, stage: str) -> None:
         self._is_whole = False
         if stage == "fit":
-            check_readable(header_of(module, trainer.datamodule, module.injection))
+            check_readable(header_of(module, data_of(trainer), module.injection))
 
     def on_train_end(self, trainer: Trainer, module: GuidedSampling) -> None:
         if len(module.finished) == module.guided_steps:
@@ -74,7 +75,7 @@ class EmbeddingCheckpoint(Callback):
 
 def build_embedding(trainer: Trainer, module: GuidedSampling) -> MotionEmbedding:
     """The embedding of the guided steps finished so far."""
-    data = trainer.datamodule
+    data = data_of(trainer)
     header = header_of(module, data, module.injection)
     header = replace(header, guided_steps=len(module.finished))
     tensors: dict[str, torch.Tensor] = {}
@@ -86,7 +87,7 @@ def build_embedding(trainer: Trainer, module: GuidedSampling) -> MotionEmbedding
     else:
         tensors["positions"] = pack(module.finished, module.initial, module.parameterization)
     if data.store_reference:
-        tensors["reference_latents"] = module.reference_latents.half()
+        tensors["reference_latents"] = module.z_ref.half()
     return MotionEmbedding(header, tensors)
 
 
@@ -120,7 +121,10 @@ def header_of(
         reference=reference,
         reference_sha256=digest,
         fps=data.fps,
-        model=arguments_of(module),
+        model={
+            "backbone": {"class_path": LOADER, "init_args": backbone.options},
+            **module.sampling_arguments(),
+        },
         injection=injection_arguments(injection),
         scheduler_fingerprint=schedule.fingerprint,
         masked=data.mask is not None,
@@ -128,22 +132,3 @@ def header_of(
         mask_sha256=mask_digest,
         confidence=getattr(module.objective, "confidence", False) is True,
     )
-
-
-def arguments_of(module: GuidedSampling) -> dict[str, Any]:
-    """What `predict` needs to repeat this run's sampling, as arguments of `MotionTransfer`."""
-    options = module.sampler_options
-    return {
-        "backbone": {"class_path": LOADER, "init_args": module.backbone.options},
-        "target": module.target,
-        "parameterization": module.parameterization,
-        "separate_query_key": module.separate_query_key,
-        "block": module.block,
-        "num_inference_steps": options.num_steps,
-        "guidance_scale": options.guidance_scale,
-        "dynamic_guidance": options.dynamic_guidance,
-        "negative_prompt": options.negative_prompt,
-        "seed": module.seed,
-        "unguided_stride": options.unguided_stride,
-        "unguided_cache": options.unguided_cache,
-    }

@@ -83,7 +83,7 @@ class KVInjection(Callback):
         recorded = self._recorded.get(sampler)
         if recorded is not None and recorded.holds(step, relevant):
             return recorded.key_values
-        latents = module.reference_latents.to(sampler.latents.device)
+        latents = module.z_ref.to(sampler.latents.device)
         given = sampler.given(step, sampler.noised(latents, step), positions)
         key_values = module.backbone.record_key_values(given, self.block)
         copies = tuple(part.clone() for part in relevant)  # the optimiser changes ρ in place

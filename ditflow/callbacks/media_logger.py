@@ -5,8 +5,9 @@ from lightning import Callback, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.compat.proto.summary_pb2 import Summary
 
+from ditflow.data import data_of
 from ditflow.denoising import GuidedSampling
-from ditflow.utils.distributed import own
+from ditflow.utils.distributed import local_share
 from ditflow.video.pictures import color_wheel, flow_picture
 from ditflow.video.writing import encode_gif
 
@@ -24,7 +25,7 @@ class MediaLogger(Callback):
     def on_train_start(self, trainer: Trainer, module: GuidedSampling) -> None:
         logger = self._logger(trainer)
         if logger is not None and module.reference_flow is not None:
-            grid = module.backbone.token_grid(tuple(module.reference_latents.shape))
+            grid = module.backbone.token_grid(tuple(module.z_ref.shape))
             logger.experiment.add_image("flow/color wheel", color_wheel(), 0)
             picture = flow_picture(module.reference_flow, grid)
             logger.experiment.add_image("flow/reference", picture, 0)
@@ -41,8 +42,8 @@ class MediaLogger(Callback):
         logger = self._logger(trainer)
         if logger is None:
             return
-        data = trainer.datamodule
-        videos = dict(zip(own(trainer, data.prompts), module.finish(), strict=True))
+        data = data_of(trainer)
+        videos = dict(zip(local_share(trainer, data.prompts), module.finish(), strict=True))
         for name, video in {"reference": data.frames, **videos}.items():
             summary = video_summary(f"video/{name}", video, data.fps)
             logger.experiment.file_writer.add_summary(summary, module.guided_steps)

@@ -8,10 +8,11 @@ import torch
 from lightning import Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 
-from ditflow.data import MotionDataModule
+from ditflow.data import MotionDataModule, data_of
 from ditflow.denoising import GuidedSampling, SampleItem
+from ditflow.runs.folder import COMPARISON, REFERENCE
 from ditflow.runs.predictions import Predictions, slug
-from ditflow.utils.distributed import own
+from ditflow.utils.distributed import local_share
 from ditflow.video.pictures import grid
 from ditflow.video.reading import FrameRange, read_video
 from ditflow.video.sizing import as_tensor
@@ -31,17 +32,17 @@ class VideoWriter(BasePredictionWriter):
     with, `reference.mp4` and `comparison.mp4` of all, the reference first.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(write_interval="batch")
         self.paths: list[Path] = []
 
     def on_fit_end(self, trainer: Trainer, module: GuidedSampling) -> None:
-        data, folder = trainer.datamodule, Path(trainer.default_root_dir)
+        data, folder = data_of(trainer), Path(trainer.default_root_dir)
         if trainer.is_global_zero:
-            self._write(data.frames, folder / "reference.mp4", data.fps)
+            self._write(data.frames, folder / REFERENCE, data.fps)
         names = ["video", *(f"video-{n}-{slug(p)}" for n, p in enumerate(data.prompts) if n > 0)]
         paths = [folder / f"{name}.mp4" for name in names]
-        videos = dict(zip(own(trainer, paths), module.finish(), strict=True))
+        videos = dict(zip(local_share(trainer, paths), module.finish(), strict=True))
         for path, video in videos.items():
             self._write(video, path, data.fps)
         trainer.strategy.barrier()  # until the other processes of the fit have written theirs
@@ -54,7 +55,7 @@ class VideoWriter(BasePredictionWriter):
 
     def on_predict_start(self, trainer: Trainer, module: GuidedSampling) -> None:
         folder = Path(trainer.default_root_dir)
-        self.predictions = trainer.datamodule.predictions(folder, module, module.injection)
+        self.predictions = data_of(trainer).predictions(folder, module, module.injection)
 
     def write_on_batch_end(
         self,
@@ -67,27 +68,27 @@ class VideoWriter(BasePredictionWriter):
         dataloader_idx: int,
     ) -> None:
         self.predictions.begin(batch)
-        self._write(prediction, self.predictions.path(batch), trainer.datamodule.fps)
+        self._write(prediction, self.predictions.path(batch), data_of(trainer).fps)
         self.predictions.file(batch)
 
     def on_predict_end(self, trainer: Trainer, module: GuidedSampling) -> None:
         trainer.strategy.barrier()  # until every process has written its videos
         if trainer.is_global_zero:
-            self.compare(module, trainer.datamodule, self.predictions)
+            self.compare(module, data_of(trainer), self.predictions)
 
     def compare(
         self, module: GuidedSampling, data: MotionDataModule, predictions: Predictions
     ) -> None:
         """All videos of a predict side by side, also those of earlier processes; first the
         reference, if the embedding carries its latents."""
-        motion, shown = data.motion, predictions.paths()
+        motion, shown = data.loaded_motion, predictions.paths()
         folder = shown[0].parent
         videos = [as_tensor(read_video(path, FrameRange())) for path in shown[:COMPARED]]
         reference = motion.tensors.get("reference_latents")
         if reference is not None:
             videos = [module.decode(reference, motion.header.num_frames), *videos]
-            if not (folder / "reference.mp4").exists():  # such as a fit's own, undecoded
-                write_video(videos[0], folder / "reference.mp4", data.fps)
+            if not (folder / REFERENCE).exists():  # such as a fit's own, undecoded
+                write_video(videos[0], folder / REFERENCE, data.fps)
         total = len(shown) + (reference is not None)
         self._compare(videos, total, folder, data.fps)
 
@@ -96,7 +97,7 @@ class VideoWriter(BasePredictionWriter):
     ) -> None:
         if total > COMPARED:
             log.info("comparison.mp4 shows the first %d of %d videos.", COMPARED, total)
-        self._write(grid(videos[:COMPARED]), folder / "comparison.mp4", fps)
+        self._write(grid(videos[:COMPARED]), folder / COMPARISON, fps)
 
     def _write(self, video: torch.Tensor, path: Path, fps: float) -> None:
         write_video(video, path, fps)

@@ -15,51 +15,67 @@ from ditflow.app.uploads import REFERENCES
 from ditflow.errors import DitflowError, reason_of
 from ditflow.runs.claim import claim
 from ditflow.settings.options import over_default
-from ditflow.settings.parsing import CommandParser
 from ditflow.settings.stacked import read_settings
 from ditflow.utils.shipped import embedded_backbones
 
 log = logging.getLogger(__name__)
 
 
-def app(args: Sequence[str]) -> int:
+def app(
+    *,
+    config: Sequence[str] | None = None,
+    output: Path = Path("runs/app"),
+    references: str | None = None,
+    host: str = "127.0.0.1",
+    port: int = 7860,
+    auth: Path | None = None,
+    max_upload_mb: int = 50,
+    max_frames: int = 3000,
+) -> None:
     """Fit motions and reuse them on a page in the browser.
 
     The page starts the same commands as a shell would, `preview`, `fit` and `predict`, one at a
     time, and shows them. All that they make is in the output folder, and what is there from earlier
-    can be used again. Only this machine can reach the page unless --host says otherwise.
+    can be used again. Only this machine can reach the page unless --host says otherwise. Ctrl-C
+    ends it.
 
-    Returns:
-        0, once it is ended by Ctrl-C.
+    Args:
+        config: Presets, stacked.
+        output: Folder of all that is made.
+        references: To choose from: a folder of videos, or a benchmark's manifest. Drawn ones by
+            default where the backbone is embedded.
+        host: Address to listen on.
+        auth: File of who may use it, one `user:password` a line.
+        max_upload_mb: Size of an uploaded file at most.
+        max_frames: Of an uploaded reference or mask at most.
     """
-    given = app_parser().parse_args(list(args))
     if find_spec("gradio") is None:
         raise DitflowError('app needs the package gradio: pip install "ditflow[app]".')
-    for name in ("max_upload_mb", "max_frames"):
-        if given[name] < 1:
-            raise DitflowError(f"{name}={given[name]} must be at least 1.")
-    configs = over_default(given.config or [])
+    for name, most in (("max_upload_mb", max_upload_mb), ("max_frames", max_frames)):
+        if most < 1:
+            raise DitflowError(f"{name}={most} must be at least 1.")
+    configs = over_default(config or [])
     settings = read_settings(*configs)
-    users = None if given.auth is None else read_users(given.auth)
-    root = given.output
+    users = None if auth is None else read_users(auth)
     embedded = settings.backbone_name in embedded_backbones()
-    with claim(root), tempfile.TemporaryDirectory() as uploads:
+    with claim(output), tempfile.TemporaryDirectory() as uploads:
         # Before gradio is imported, which reads these then.
         os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": uploads}
+        from ditflow.app.handlers import Handlers
         from ditflow.app.interface import build
         from ditflow.app.serving import serve
 
-        offered = examples(given.references, embedded, root / REFERENCES)
-        jobs = Jobs(root)
-        page = build(jobs, configs, settings, offered, given.max_frames)
-        shown = [root, *(example.video for example in offered)]
+        offered = examples(references, embedded, output / REFERENCES)
+        jobs = Jobs(output)
+        page = build(Handlers(jobs, configs, settings, offered, max_frames))
+        shown = [output, *(example.video for example in offered)]
         try:
-            address = serve(page, shown, given.host, given.port, given.max_upload_mb, users)
-            print(f"ditflow app: {address} (output in {root}; Ctrl-C ends it)", flush=True)
-            if not is_loopback(given.host):
+            address = serve(page, shown, host, port, max_upload_mb, users)
+            print(f"ditflow app: {address} (output in {output}; Ctrl-C ends it)", flush=True)
+            if not is_loopback(host):
                 log.warning(
                     "Whoever can reach port %d of this machine can use the app%s.",
-                    given.port,
+                    port,
                     " with a password" if users else " and read its output; see --auth",
                 )
             threading.Event().wait()
@@ -68,34 +84,6 @@ def app(args: Sequence[str]) -> int:
         finally:
             jobs.close()
             page.close(verbose=False)
-    return 0
-
-
-def app_parser() -> CommandParser:
-    """Of the command line."""
-    parser = CommandParser(prog="ditflow app", description=app.__doc__)
-    parser.add_presets()
-    parser.add_argument(
-        "--output", type=Path, default=Path("runs/app"), help="Folder of all that is made."
-    )
-    parser.add_argument(
-        "--references",
-        type=str,
-        help="To choose from: a folder of videos, or a benchmark's manifest. Drawn ones by default "
-        "where the backbone is embedded.",
-    )
-    parser.add_argument("--host", type=str, default="127.0.0.1", help="Address to listen on.")
-    parser.add_argument("--port", type=int, default=7860)
-    parser.add_argument(
-        "--auth", type=Path, help="File of who may use it, one `user:password` a line."
-    )
-    parser.add_argument(
-        "--max-upload-mb", type=int, default=50, help="Size of an uploaded file at most."
-    )
-    parser.add_argument(
-        "--max-frames", type=int, default=3000, help="Of an uploaded reference or mask at most."
-    )
-    return parser
 
 
 def read_users(path: Path) -> list[tuple[str, str]]:
@@ -108,10 +96,10 @@ def read_users(path: Path) -> list[tuple[str, str]]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DitflowError(f"auth={path} cannot be read ({reason_of(error)}).") from error
-    users = [tuple(line.strip().split(":", 1)) for line in lines if line.strip()]
-    if not users or not all(len(user) == 2 and all(user) for user in users):
+    parts = [line.strip().partition(":") for line in lines if line.strip()]
+    if not parts or not all(user and password for user, _, password in parts):
         raise DitflowError(f"auth={path} must have lines of the form user:password.")
-    return users
+    return [(user, password) for user, _, password in parts]
 
 
 def is_loopback(host: str) -> bool:

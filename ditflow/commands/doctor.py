@@ -1,6 +1,6 @@
 """`ditflow doctor`: what of this machine works, and what to do about what does not."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 from ditflow.doctor.backbones import look_at_embedded, look_at_presets
 from ditflow.doctor.codecs import look_at_codecs
@@ -8,7 +8,6 @@ from ditflow.doctor.devices import look_at_devices
 from ditflow.doctor.extras import look_at_extras
 from ditflow.doctor.finding import Finding
 from ditflow.doctor.storage import look_at_storage
-from ditflow.settings.parsing import CommandParser
 from ditflow.utils.versions import versions
 
 LOOKS: dict[str, Callable[[], Iterator[Finding]]] = {
@@ -22,7 +21,7 @@ LOOKS: dict[str, Callable[[], Iterator[Finding]]] = {
 """By heading; what takes longest comes last."""
 
 
-def doctor(args: Sequence[str]) -> int:
+def doctor() -> int:
     """Look at devices, video formats, folders, packages and models, and try the embedded ones.
 
     Nothing is downloaded. A line that begins with FAIL keeps the embedded models from running; one
@@ -32,7 +31,6 @@ def doctor(args: Sequence[str]) -> int:
     Returns:
         0 if the embedded models can run, otherwise 1.
     """
-    doctor_parser().parse_args(list(args))
     print("versions")
     for name, version in versions().items():
         print(Finding(name, version))
@@ -44,8 +42,3 @@ def doctor(args: Sequence[str]) -> int:
             failed += finding.fatal
     print(f"\n{failed} failed: see FAIL above." if failed else "\nThe embedded models can run.")
     return 1 if failed else 0
-
-
-def doctor_parser() -> CommandParser:
-    """Of the command line."""
-    return CommandParser(prog="ditflow doctor", description=doctor.__doc__)

@@ -1,33 +1,25 @@
 """`ditflow inspect`: what is in a motion embedding, in a table."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from ditflow.embedding.motion_embedding import MotionEmbedding
 from ditflow.errors import shortened
-from ditflow.settings.parsing import CommandParser
 
 
-def inspect(args: Sequence[str]) -> int:
-    """Print what is in a motion embedding: a file, a folder that holds one, or a hub repository."""
-    parser = inspect_parser()
-    given = parser.parse_args(list(args))
-    print(describe_embedding(MotionEmbedding.from_pretrained(given.embedding)))
-    return 0
+def inspect(embedding: Path) -> None:
+    """Print what is in a motion embedding: a file, a folder that holds one, or a hub repository.
 
-
-def inspect_parser() -> CommandParser:
-    """Of the command line."""
-    parser = CommandParser(prog="ditflow inspect", description=inspect.__doc__)
-    parser.add_argument("embedding", type=Path, help="Such as DIR/motion.safetensors.")
-    return parser
+    Args:
+        embedding: Such as DIR/motion.safetensors.
+    """
+    print(describe_embedding(MotionEmbedding.from_pretrained(embedding)))
 
 
 def describe_embedding(embedding: MotionEmbedding) -> str:
     """The table of one embedding."""
     header = embedding.header
     first, last = header.timesteps[0], header.timesteps[header.guided_steps - 1]
-    target = header.target
+    target: str = header.target
     if target == "positions":
         target += f" ({header.parameterization})"
     size = f"{header.height}x{header.width}"

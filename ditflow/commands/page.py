@@ -1,24 +1,22 @@
 """`ditflow page`, and the page that fit, predict and benchmark write at their end."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from ditflow.errors import DitflowError
 from ditflow.pages.benchmark import write_benchmark_page
-from ditflow.pages.run import CONFIG, write_run_page
-from ditflow.settings.parsing import CommandParser
+from ditflow.pages.run import write_run_page
+from ditflow.runs.folder import CONFIG
 
 
-def page(args: Sequence[str]) -> int:
+def page(folder: Path) -> None:
     """Write the page of a fit's, predict's or benchmark's output folder, `index.html` in it.
 
     They write it themselves when they end; this does it for a run that was stopped or is older,
     and for a folder whose files were changed.
 
-    Returns:
-        0.
+    Args:
+        folder: Output folder of a fit, predict or benchmark.
     """
-    folder = page_parser().parse_args(list(args)).folder
     if not folder.is_dir():
         raise DitflowError(f"folder={folder} does not exist; give the output folder of a run.")
     if (folder / "results").is_dir():
@@ -31,11 +29,3 @@ def page(args: Sequence[str]) -> int:
             f"{CONFIG} nor results); give one that is."
         )
     print(f"Wrote {written}")
-    return 0
-
-
-def page_parser() -> CommandParser:
-    """Of the command line."""
-    parser = CommandParser(prog="ditflow page", description=page.__doc__)
-    parser.add_argument("folder", type=Path, help="Output folder of a fit, predict or benchmark.")
-    return parser

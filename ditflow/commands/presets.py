@@ -1,48 +1,37 @@
 """`ditflow presets`: what is shipped to start from, presets and benchmark manifests."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from ditflow.errors import DitflowError, shortened
-from ditflow.settings.parsing import CommandParser
 from ditflow.utils.shipped import MANIFESTS, PRESETS, shipped_files
 
 
-def presets(args: Sequence[str]) -> int:
+def presets(name: str | None = None) -> None:
     """List the shipped presets and benchmark manifests, or print one, to make one's own of it.
 
     For example: ditflow presets sprites-ablation > mine.yaml
 
-    Returns:
-        0.
+    Args:
+        name: Of the one to print.
     """
-    given = presets_parser().parse_args(list(args))
     kinds = {
         "Presets of fit, preview, plan, selftest and app": shipped_files(PRESETS),
         "Manifests of benchmark": shipped_files(MANIFESTS),
     }
-    if given.name is not None:
-        files = {name: path for kind in kinds.values() for name, path in kind.items()}
-        if given.name not in files:
+    if name is not None:
+        every = {shipped: path for files in kinds.values() for shipped, path in files.items()}
+        if name not in every:
             raise DitflowError(
-                f"name={shortened(given.name)} is not shipped; these are: "
-                f"{', '.join(sorted(files))}."
+                f"name={shortened(name)} is not shipped; these are: {', '.join(sorted(every))}."
             )
-        print(files[given.name].read_text(encoding="utf-8"), end="")
-        return 0
+        print(every[name].read_text(encoding="utf-8"), end="")
+        return
     for title, files in kinds.items():
         print(f"{title}:")
-        for name, path in files.items():
-            print(f"  {name:<20} {' '.join(summary(path))}")
-    return 0
-
-
-def presets_parser() -> CommandParser:
-    """Of the command line."""
-    parser = CommandParser(prog="ditflow presets", description=presets.__doc__)
-    parser.add_argument("name", type=str, nargs="?", help="Of the one to print.")
-    return parser
+        for shipped, path in files.items():
+            print(f"  {shipped:<20} {' '.join(summary(path))}")
 
 
 def summary(path: Path) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from ditflow.backbones.base import Backbone
 from ditflow.backbones.loading import Dtype
@@ -12,30 +13,51 @@ from ditflow.preview.motion import ReferenceMotion, read_motion, spread_around
 from ditflow.preview.sheet import Sheet
 from ditflow.reference import ReferenceVideo, read_reference
 from ditflow.runs.claim import claim
+from ditflow.runs.progress import RunProgress
 from ditflow.settings.options import over_default
-from ditflow.settings.parsing import CommandParser
 from ditflow.settings.stacked import read_settings
-from ditflow.utils.files import whole
+from ditflow.utils.files import atomic_write
 from ditflow.video.reading import FrameRange
 from ditflow.video.writing import write_video
 
 
-def preview(args: Sequence[str]) -> int:
+def preview(
+    *,
+    video: Path,
+    output: Path,
+    config: Sequence[str] | None = None,
+    mask: Path | None = None,
+    block: int | None = None,
+    blocks: Sequence[int] | None = None,
+    start_frame: int | None = None,
+    num_frames: int | None = None,
+    stride: int | None = None,
+    height: int | None = None,
+    width: int | None = None,
+    backbone: str | None = None,
+    device: str | None = None,
+    dtype: Dtype | None = None,
+) -> None:
     """Show the motion that a fit would read of a reference, and say what is wrong with it.
 
     One pass through the transformer and no optimisation: `preview.png` and `preview.mp4` have the
     motion flow of several blocks, how sure the attention is, and the nearest neighbours of plain
     latents to compare with.
 
-    Returns:
-        0, with warnings too.
+    Args:
+        video: The reference.
+        output: Folder of what is made.
+        config: Presets, stacked.
+        mask: Image, or video, of what alone is to guide.
+        block: That a fit would read; by default the preset's.
+        blocks: To show; by default that one and some around it.
+        num_frames: By default the preset's.
+        backbone: In place of the preset's.
     """
-    given = preview_parser().parse_args(list(args))
-    for name in ("video", "mask"):
-        path = given[name]
+    for name, path in (("video", video), ("mask", mask)):
         if path is not None and not path.exists():
             raise DitflowError(f"{name}={path} does not exist; give a video file or a folder.")
-    configs = over_default(given.config or [])
+    configs = over_default(config or [])
     settings = read_settings(*configs)
     objective = settings.model["objective"] or AttentionMotionFlow()
     if type(objective).flow is Objective.flow:  # said before anything is loaded
@@ -43,56 +65,35 @@ def preview(args: Sequence[str]) -> int:
             f"config={' '.join(configs)}: {type(objective).__name__} has no motion flow to "
             "show; use a preset of ditflow's own method."
         )
-    names = {"backbone": "name", "device": "device", "dtype": "dtype"}
-    own = {full: given[name] for name, full in names.items() if given[name] is not None}
-    backbone = settings.load_backbone(**own)
-    guided = settings.model["block"] if given.block is None else given.block
-    blocks = _blocks(given.blocks, guided, backbone)
-    data = dict(settings.data)
-    data |= {name: given[name] for name in data if given.get(name) is not None}
+    loaded = settings.load_backbone(**_given(name=backbone, device=device, dtype=dtype))
+    guided = settings.model["block"] if block is None else block
+    shown = _blocks(blocks, guided, loaded)
+    frames = {"start_frame": start_frame, "num_frames": num_frames, "stride": stride}
+    data = settings.data | _given(mask=mask, height=height, width=width, **frames)
     chosen = FrameRange(data["start_frame"], data["num_frames"], data["stride"], data["resample"])
-    reference = read_reference(
-        backbone, given.video, data["mask"], chosen, data["height"], data["width"]
-    )
-    _check_motion(backbone, reference)
-    paths = [given.output / name for name in ("preview.png", "preview.mp4")]
-    with claim(given.output):
-        motion = read_motion(backbone, objective, reference, blocks, guided, data["cache"])
+    reference = read_reference(loaded, video, data["mask"], chosen, data["height"], data["width"])
+    _check_motion(loaded, reference)
+    paths = [output / name for name in ("preview.png", "preview.mp4")]
+    with claim(output), RunProgress(output) as progress:
+        motion = read_motion(loaded, objective, reference, shown, guided, data["cache"])
         lines = findings(motion)
-        title = describe(motion, given.video.name, backbone.name)
+        title = describe(motion, video.name, loaded.name)
         print(f"{title}\n{as_table(motion)}")
         for line in lines:
             print(f"Warning: {line}")
+            progress.say("warning", line)
         sheet = Sheet(motion, title, lines)
-        with whole(paths[0]) as partial:
+        with atomic_write(paths[0]) as partial:
             sheet.picture().save(partial)
-        write_video(sheet.video(), paths[1], data["fps"] or backbone.fps)
-    print(f"Wrote to {given.output}:")
+        write_video(sheet.video(), paths[1], data["fps"] or loaded.fps)
+    print(f"Wrote to {output}:")
     for path in paths:
         print(f"  {path}")
-    return 0
 
 
-def preview_parser() -> CommandParser:
-    """Of the command line."""
-    parser = CommandParser(prog="ditflow preview", description=preview.__doc__)
-    parser.add_argument("--video", type=Path, required=True, help="The reference.")
-    parser.add_argument("--output", type=Path, required=True, help="Folder of what is made.")
-    parser.add_presets()
-    parser.add_argument("--mask", type=Path, help="Image, or video, of what alone is to guide.")
-    parser.add_argument("--block", type=int, help="That a fit would read; by default the preset's.")
-    parser.add_argument(
-        "--blocks", type=int, nargs="+", help="To show; by default that one and some around it."
-    )
-    parser.add_argument("--start-frame", type=int)
-    parser.add_argument("--num-frames", type=int, help="By default the preset's.")
-    parser.add_argument("--stride", type=int)
-    parser.add_argument("--height", type=int)
-    parser.add_argument("--width", type=int)
-    parser.add_argument("--backbone", type=str, help="In place of the preset's.")
-    parser.add_argument("--device", type=str)
-    parser.add_argument("--dtype", type=Dtype)
-    return parser
+def _given(**options: Any) -> dict[str, Any]:
+    """Those options that were given."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _blocks(given: Sequence[int] | None, guided: int, backbone: Backbone) -> list[int]:

@@ -1,22 +1,20 @@
 """`ditflow selftest`: whether guidance moves a backbone's decoded videos as the reference moves."""
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import torch
 
+from ditflow.assembly.run import Run
 from ditflow.backbones.base import Backbone, PassInput
-from ditflow.callbacks import KVInjection
-from ditflow.data import MotionDataModule
 from ditflow.functional.flow_loss import moving_patches
+from ditflow.functional.parameterization import Target
 from ditflow.functional.tracks import moving_tracks, seen_steps
 from ditflow.metrics import LucasKanade, Tracker
 from ditflow.objectives import AttentionMotionFlow
-from ditflow.runs.quiet import quiet_trainer
 from ditflow.settings.options import over_default
-from ditflow.settings.parsing import CommandParser
 from ditflow.settings.stacked import Settings, read_settings
 from ditflow.sprites.render import render
 from ditflow.sprites.world import Clip
@@ -27,24 +25,35 @@ LEAST = 0.04
 """A video counts as moved in a direction beyond this share of its width."""
 
 
-def selftest(args: Sequence[str]) -> int:
+def selftest(
+    *,
+    config: Sequence[str] | None = None,
+    targets: list[Target] | None = None,
+    prompt: str = "a red circle on a gray background",
+    seed: int = 0,
+    output: Path | None = None,
+) -> int:
     """Guide a backbone by a clip that moves right, and by the same clip reversed.
 
     The motion flows of the two must point in opposite directions, and the decoded videos must move
     in the reference's: a loss that falls is no evidence.
 
+    Args:
+        config: Presets, stacked.
+        targets: Such as [positions]; by default latents and positions.
+        output: Folder to keep the videos in.
+
     Returns:
         0 if every check passed, otherwise 1.
     """
-    given = selftest_parser().parse_args(list(args))
-    settings = read_settings(*over_default(given.config or []))
+    settings = read_settings(*over_default(config or []))
     backbone = settings.load_backbone()
-    if given.output is not None:
-        make_output(given.output)
+    if output is not None:
+        make_output(output)
     passed = True
-    for target in given.targets:
+    for target in targets or get_args(Target):
         rows = {
-            name: moved(settings, backbone, clip, target, given.prompt, given.seed, given.output)
+            name: moved(settings, backbone, clip, target, prompt, seed, output)
             for name, clip in directions().items()
         }
         for name, (flow, decoded) in rows.items():
@@ -59,17 +68,6 @@ def selftest(args: Sequence[str]) -> int:
     return 0 if passed else 1
 
 
-def selftest_parser() -> CommandParser:
-    """Of the command line."""
-    parser = CommandParser(prog="ditflow selftest", description=selftest.__doc__)
-    parser.add_presets()
-    parser.add_argument("--targets", type=list[str], default=["latents", "positions"])
-    parser.add_argument("--prompt", type=str, default="a red circle on a gray background")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", type=Path, help="Folder to keep the videos in.")
-    return parser
-
-
 def directions() -> dict[str, Clip]:
     """A circle that crosses the picture to the right, and the same reversed."""
     path = tuple((0.3 + 0.4 * t / 24, 0.5) for t in range(25))
@@ -81,7 +79,7 @@ def moved(
     settings: Settings,
     backbone: Backbone,
     clip: Clip,
-    target: str,
+    target: Target,
     prompt: str,
     seed: int,
     output: Path | None,
@@ -97,19 +95,14 @@ def moved(
     # A backbone of more frames sees the same motion slower; of fewer, its beginning and end too.
     times = torch.linspace(0, len(drawn) - 1, frames).round().long()
     name = "right" if clip.path[0] < clip.path[-1] else "left"
-    with tempfile.TemporaryDirectory() as folder:
-        reference = Path(folder) / "reference.mp4"
-        write_video(drawn[times], reference)
-        data = MotionDataModule(**settings.data | {"video": reference, "prompts": [prompt]})
-        module = settings.module(backbone, target=target, seed=seed)
-        quiet_trainer(folder, [KVInjection(**settings.injection)], backbone.device).fit(
-            module, data
-        )
-    video = module.videos[0]
+    run = Run.of(settings, backbone, {"prompts": [prompt]}, {"target": target, "seed": seed})
+    run.data.video = drawn[times]
+    module, video = run.module, run.fit().videos[0]
     if output is not None:
         write_video(video, output / f"{target}-{name}.mp4")
     # Read apart: the objective may be another.
     latents = module.reference_latents
+    assert latents is not None
     with torch.no_grad():
         positions = backbone.positions(tuple(latents.shape))
         given = PassInput(latents, 0, backbone.encode_prompt(""), positions)

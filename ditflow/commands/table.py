@@ -1,49 +1,92 @@
 """The commands, as `ditflow --help` lists them, and where each is."""
 
-USAGE = """\
-ditflow: transfer the motion of a video to new videos, with no training of the model.
+from collections.abc import Callable, Iterable
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-  ditflow demo --output demo
-  ditflow fit --video ref.mp4 --prompt "..." --output DIR [--config PRESET]
-  ditflow preview --video ref.mp4 --output DIR [--config PRESET]
-  ditflow predict --embedding DIR/motion.safetensors --prompts "..." "..." --output DIR
-  ditflow inspect DIR/motion.safetensors
-  ditflow test --embedding DIR/motion.safetensors --video ref.mp4 --output DIR
-  ditflow test --videos a.mp4 b.mp4 --video ref.mp4 --prompts "..." --output DIR
-  ditflow benchmark --config MANIFEST --output DIR
-  ditflow page DIR
-  ditflow app [--config PRESET]
-  ditflow rate make --results DIR --output DIR
-  ditflow rate figure answers-*.json --key DIR/key.json --output DIR
-  ditflow presets [NAME]
-  ditflow plan --config PRESET [--memory GIB]
-  ditflow selftest --config PRESET
-  ditflow push DIR USER/NAME
-  ditflow doctor
-  ditflow completion bash
+if TYPE_CHECKING:  # `ditflow --help` need not wait for it
+    from jsonargparse import ArgumentParser
 
+HEADING = "ditflow: transfer the motion of a video to new videos, with no training of the model."
+
+NOTE = """\
 Every command has --help; `fit` and `predict` also have --print_config. `ditflow --version` tells
-the versions of what matters.
-"""
+the versions of what matters."""
 
-LIGHTNING = ("fit", "predict")
-"""Commands that are LightningCLI's."""
 
-COMMANDS = {
-    "app": "ditflow.commands.app:app",
-    "benchmark": "ditflow.commands.benchmark:benchmark",
-    "completion": "ditflow.commands.completion:completion",
-    "demo": "ditflow.commands.demo:demo",
-    "doctor": "ditflow.commands.doctor:doctor",
-    "inspect": "ditflow.commands.inspect_embedding:inspect",
-    "page": "ditflow.commands.page:page",
-    "plan": "ditflow.commands.plan:plan",
-    "presets": "ditflow.commands.presets:presets",
-    "preview": "ditflow.commands.preview:preview",
-    "push": "ditflow.commands.push:push",
-    "rate": "ditflow.commands.rate:rate",
-    "selftest": "ditflow.commands.selftest:selftest",
-    "test": "ditflow.commands.test:score",
-}
-"""The others; each takes its arguments and returns the exit status, and beside it is its parser, of
-the same name with `_parser`, or if it does several things their parsers by name, `_parsers`."""
+class Command:
+    """A command of `ditflow`: a function whose signature and docstring are its command line.
+
+    A function with a parser of its own has it beside it, by the same name with `_parser`, and takes
+    the arguments as they are typed.
+
+    Args:
+        name: as it is typed, in one word or two.
+        where: file and function.
+        examples: what may be typed after the name.
+    """
+
+    def __init__(self, name: str, where: str, *examples: str):
+        self.name, self.where, self.examples = name, where, examples
+        self.words = name.split()
+
+    def load(self) -> Callable[[list[str]], int | None]:
+        """The imported command, which takes the arguments after its name."""
+        function, own_parser = self._import()
+        if own_parser is not None:
+            return function
+        return lambda args: function(**vars(self.parser().parse_args(args)))
+
+    def parser(self) -> "ArgumentParser":
+        """The parser of its command line."""
+        function, own_parser = self._import()
+        if own_parser is not None:
+            return own_parser()
+        from ditflow.settings.parsing import command_parser
+
+        return command_parser(self.name, function)
+
+    def _import(self) -> tuple[Callable[..., Any], Callable[..., Any] | None]:
+        file, _, name = self.where.partition(":")
+        found = vars(import_module(f"ditflow.commands.{file}"))
+        return found[name], found.get(f"{name}_parser")
+
+
+COMMANDS = (
+    Command("demo", "demo:demo", "--output demo"),
+    Command(
+        "fit",
+        "fit_and_predict:fit",
+        '--video ref.mp4 --prompt "..." --output DIR [--config PRESET]',
+    ),
+    Command("preview", "preview:preview", "--video ref.mp4 --output DIR [--config PRESET]"),
+    Command(
+        "predict",
+        "fit_and_predict:predict",
+        '--embedding DIR/motion.safetensors --prompts "..." "..." --output DIR',
+    ),
+    Command("inspect", "inspect_embedding:inspect", "DIR/motion.safetensors"),
+    Command(
+        "test",
+        "test:score",
+        "--embedding DIR/motion.safetensors --video ref.mp4 --output DIR",
+        '--videos a.mp4 b.mp4 --video ref.mp4 --prompts "..." --output DIR',
+    ),
+    Command("benchmark", "benchmark:benchmark", "--config MANIFEST --output DIR"),
+    Command("page", "page:page", "DIR"),
+    Command("app", "app:app", "[--config PRESET]"),
+    Command("rate make", "rate:make", "--results DIR --output DIR"),
+    Command("rate figure", "rate:figure", "answers-*.json --key DIR/key.json --output DIR"),
+    Command("presets", "presets:presets", "[NAME]"),
+    Command("plan", "plan:plan", "--config PRESET [--memory GIB]"),
+    Command("selftest", "selftest:selftest", "--config PRESET"),
+    Command("push", "push:push", "DIR USER/NAME"),
+    Command("doctor", "doctor:doctor", ""),
+    Command("completion", "completion:completion", "bash"),
+)
+
+
+def usage(commands: Iterable[Command] = COMMANDS) -> str:
+    """The lines of `ditflow --help` on some commands."""
+    lines = (f"  ditflow {each.name} {more}" for each in commands for more in each.examples)
+    return "\n".join(line.rstrip() for line in lines)

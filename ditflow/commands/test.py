@@ -3,128 +3,105 @@
 import csv
 import io
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ditflow.callbacks import KVInjection, VideoWriter
-from ditflow.data import MotionDataModule, read_prompts
-from ditflow.embedding.motion_embedding import MotionEmbedding
+from ditflow.assembly.calls import prediction
+from ditflow.assembly.run import Run
+from ditflow.data import read_prompts
 from ditflow.errors import DitflowError
 from ditflow.metrics import TrackerName
 from ditflow.metrics.scorer import HEADINGS, Scorer
 from ditflow.runs.claim import claim, refuse_results
-from ditflow.runs.quiet import quiet_trainer
-from ditflow.settings.parsing import CommandParser
-from ditflow.settings.stacked import read_settings
-from ditflow.settings.trust import check_backbone_is_known
+from ditflow.runs.folder import COMPARISON, EMBEDDING, FINISHED, SCORES
 from ditflow.utils.files import write_text
 from ditflow.video.reading import FrameRange, read_video
 from ditflow.video.sizing import fit_size
 
-SCORES = "scores.csv"
-
-MADE = (SCORES, "motion.safetensors", "video.mp4", "comparison.mp4", "[!.]*-seed*.json")
+MADE = (SCORES, EMBEDDING, FINISHED, COMPARISON, "[!.]*-seed*.json")
 """What tells that a fit, a predict or another test has left videos that new ones would replace."""
 
 
-def score(args: Sequence[str]) -> int:
+def score(
+    *,
+    video: Path,
+    embedding: Path | None = None,
+    backbone: str | None = None,
+    videos: Sequence[Path] | None = None,
+    prompts: Sequence[str] | None = None,
+    prompts_file: Path | None = None,
+    seeds: Sequence[int] | None = None,
+    start_frame: int = 0,
+    stride: int = 1,
+    tracker: TrackerName = "lucas-kanade",
+    clip: str = "sprites-clip",
+    grid: int = 55,
+    output: Path,
+    overwrite: bool = False,
+) -> None:
     """Score videos against the reference whose motion they should have, and their prompts.
 
     Either `--embedding` (videos are made, one a prompt and seed, as `ditflow predict` does) or
     `--videos` (files, with one prompt each or one for all) names them.
+
+    Args:
+        video: The reference.
+        embedding: Of a fit, or user/name on the hub.
+        backbone: By default the one that was fitted on.
+        videos: Videos to score.
+        prompts_file: More prompts, one a line.
+        seeds: By default the fit's.
+        clip: CLIP model of IQ.
+        grid: Tracks start on grid x grid points.
+        output: Folder of all that is made.
+        overwrite: Replace what an earlier run left in the output folder.
     """
-    parser = score_parser()
-    given = parser.instantiate(parser.parse_args(list(args)))
-    if (given.embedding is None) == (given.videos is None):
+    if (embedding is None) == (videos is None):
         raise DitflowError("test takes either --embedding or --videos, and one of them.")
-    frames = FrameRange(given.start_frame, None, given.stride)
-    reference = read_video(given.video, frames)
-    scorer = Scorer(given.tracker, given.clip, given.grid)
-    if not given.overwrite:
-        results = (SCORES,) if given.embedding is None else MADE
-        refuse_results(given.output, results, resumable=False)
-    path = given.output / SCORES
-    with ExitStack() as held:
-        videos = (_given if given.embedding is None else _made)(given, held)
+    reference = read_video(video, FrameRange(start_frame, None, stride))
+    scorer = Scorer(tracker, clip, grid)
+    if not overwrite:
+        refuse_results(output, (SCORES,) if embedding is None else MADE, resumable=False)
+    texts = None
+    if embedding is None or prompts or prompts_file is not None:
+        texts = read_prompts(prompts or (), prompts_file)
+    if embedding is None:
+        scored = _given(videos or (), texts or [])
+    else:
+        scored = _made(prediction(embedding, texts, seeds, backbone)[1], output)
+    with claim(output):
         rows = []
-        for name, video, prompt in videos:
+        for name, pixels, prompt in scored:
             # The reference as large as the video: tracks are compared, not pixels.
-            fitted = fit_size(reference, *video.shape[-2:])
-            rows.append({"video": name, "prompt": prompt, **scorer.score(video, fitted, prompt)})
+            fitted = fit_size(reference, *pixels.shape[-2:])
+            rows.append({"video": name, "prompt": prompt, **scorer.score(pixels, fitted, prompt)})
+        path = output / SCORES
         write_text(path, _as_csv(rows))
     print(_as_table(rows, scorer))
-    print(f"Wrote to {given.output}:\n  {path}")
-    return 0
+    print(f"Wrote to {output}:\n  {path}")
 
 
-def score_parser() -> CommandParser:
-    """Of the command line."""
-    parser = CommandParser(prog="ditflow test", description=score.__doc__)
-    parser.add_argument("--video", type=Path, required=True, help="The reference.")
-    parser.add_argument("--embedding", type=Path, help="Of a fit, or user/name on the hub.")
-    parser.add_argument("--backbone", type=str, help="By default the one that was fitted on.")
-    parser.add_argument("--videos", type=Path, nargs="+", help="Videos to score.")
-    parser.add_argument("--prompts", "--prompt", type=str, nargs="+", default=[])
-    parser.add_argument("--prompts-file", type=Path, help="More prompts, one a line.")
-    parser.add_argument("--seeds", type=int, nargs="+", help="By default the fit's.")
-    parser.add_argument("--start-frame", type=int, default=0)
-    parser.add_argument("--stride", type=int, default=1)
-    parser.add_argument("--tracker", type=TrackerName, default="lucas-kanade")
-    parser.add_argument("--clip", type=str, default="sprites-clip", help="CLIP model of IQ.")
-    parser.add_argument("--grid", type=int, default=55, help="Tracks start on grid x grid points.")
-    parser.add_argument("--output", type=Path, required=True, help="Folder of all that is made.")
-    parser.add_argument(
-        "--overwrite",
-        type=bool,
-        default=False,
-        help="Replace what an earlier run left in the output folder.",
-    )
-    return parser
-
-
-def _given(given: Any, held: ExitStack) -> Iterator[tuple[str, torch.Tensor, str]]:
-    prompts = read_prompts(given.prompts, given.prompts_file)
-    if len(prompts) not in (1, len(given.videos)):
+def _given(paths: Sequence[Path], prompts: list[str]) -> Iterator[tuple[str, torch.Tensor, str]]:
+    """Name, pixels and prompt of each video, all of them read."""
+    if len(prompts) not in (1, len(paths)):
         raise DitflowError(
-            f"prompts: {len(prompts)} for {len(given.videos)} videos; "
-            "give one for all, or one for each."
+            f"prompts: {len(prompts)} for {len(paths)} videos; give one for all, or one for each."
         )
-    prompts = prompts * len(given.videos) if len(prompts) == 1 else prompts
-    videos = [read_video(path) for path in given.videos]
-    held.enter_context(claim(given.output))
-    for path, pixels, prompt in zip(given.videos, videos, prompts, strict=True):
-        yield str(path), fit_size(pixels, *pixels.shape[1:3]), prompt
-
-
-def _made(given: Any, held: ExitStack) -> Iterator[tuple[str, torch.Tensor, str]]:
-    header = MotionEmbedding.from_pretrained(given.embedding).header
-    fitted = {"model": header.model, "kv_injection": header.injection}
-    if given.backbone is None:
-        check_backbone_is_known(header)
-        settings = read_settings(fitted)
-    else:
-        backbone = {"init_args": {"name": given.backbone}}
-        settings = read_settings(fitted, {"model": {"backbone": backbone}})
-    prompts = given.prompts
-    if not prompts and given.prompts_file is None:
-        prompts = list(header.prompts)
-    data = MotionDataModule(
-        embedding=given.embedding,
-        prompts=prompts,
-        prompts_file=given.prompts_file,
-        seeds=given.seeds,
+    prompts = prompts * len(paths) if len(prompts) == 1 else prompts
+    videos = [read_video(path) for path in paths]
+    return (
+        (str(path), fit_size(pixels, *pixels.shape[1:3]), prompt)
+        for path, pixels, prompt in zip(paths, videos, prompts, strict=True)
     )
-    module = settings.module(settings.load_backbone())
-    held.enter_context(claim(given.output))
-    writer = VideoWriter()
-    callbacks = [KVInjection(**settings.injection), writer]
-    videos = quiet_trainer(given.output, callbacks, module.device).predict(module, data)
-    items = data.predict_dataloader().dataset
-    for path, video, item in zip(writer.paths, videos, items, strict=False):
-        yield path.name, video, item.prompt
+
+
+def _made(run: Run, folder: Path) -> Iterator[tuple[str, torch.Tensor, str]]:
+    """The same of the videos that a predict makes, in the folder of the output."""
+    paths = run.predictions(folder)
+    for item, video in zip(paths.items, run.predict(folder, progress=True), strict=True):
+        yield paths.path(item).name, video, item[0]
 
 
 def _as_csv(rows: Sequence[dict[str, Any]]) -> str:

@@ -11,6 +11,7 @@ from ditflow.errors import DitflowError, reason_of
 from ditflow.plan.machine import this_machine
 from ditflow.plan.recipe import prepare
 from ditflow.plan.report import GIB
+from ditflow.sampling import Sampler, SamplerOptions
 from ditflow.settings.stacked import read_settings
 from ditflow.utils.shipped import PRESETS, embedded_backbones, shipped_files
 
@@ -26,16 +27,13 @@ def look_at_embedded() -> Iterator[Finding]:
 def run_embedded(name: str) -> str:
     """What is amiss with a pipeline; empty if nothing."""
     try:
-        pipeline = load_backbone(name, device="cpu").pipeline
-        length = pipeline.transformer.config.max_text_seq_length
-        made = pipeline(
-            "a red circle on a gray background",
-            num_frames=5,
-            num_inference_steps=1,
-            max_sequence_length=length,
-            generator=torch.Generator().manual_seed(0),
-            output_type="pt",
-        ).frames
+        backbone = load_backbone(name, device="cpu")
+        size = 5, *backbone.default_size()[1:]
+        prompt, shape = "a red circle on a gray background", backbone.latent_shape(*size)
+        sampler = Sampler(backbone, SamplerOptions(num_steps=1), prompt, 0, shape)
+        with torch.no_grad():
+            sampler.advance(0, sampler.predict(0, backbone.positions(shape)))
+        made = backbone.decode_video(sampler.latents, size[0])
     except (DitflowError, OSError, RuntimeError) as error:
         return f"fails: {reason_of(error)}"
     return "" if torch.isfinite(made).all() else "gives values that are not finite"
@@ -57,9 +55,7 @@ def look_at_preset(name: str) -> Finding:
         machine = this_machine(settings.backbone["device"])
     except DitflowError as error:
         return Finding(name, str(error), f"ditflow plan --config {name} --memory GIB")
-    planner, _ = prepare(settings, cache=True)
-    # Without a GPU there is nothing to move weights away from.
-    made = planner.plan(settings.backbone | ({} if machine.gpu else {"offload": "none"}))
+    made = prepare(settings, cache=True).plan(machine)
     fits = made.peak <= machine.memory
     said = (
         f"{'fits' if fits else 'does not fit'}: needs {made.peak / GIB:.1f} GiB, {machine.name} "

@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from subprocess import SubprocessError
+from typing import Any
 
 import imageio.v3 as iio
 import imageio_ffmpeg
@@ -47,7 +48,8 @@ def round_trip(path: Path) -> str:
     try:
         if path.suffix == ".webm":
             pixels = (video * 255).byte().permute(0, 2, 3, 1).numpy()
-            options = {"codec": "libvpx-vp9", "macro_block_size": 1, "ffmpeg_log_level": "error"}
+            options: dict[str, Any] = {"codec": "libvpx-vp9", "macro_block_size": 1}
+            options["ffmpeg_log_level"] = "error"
             iio.imwrite(path, pixels, plugin="FFMPEG", fps=8, **options)
         else:
             write_video(video, path)

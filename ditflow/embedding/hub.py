@@ -3,10 +3,9 @@
 from pathlib import Path
 
 from ditflow.errors import DitflowError, reason_of
+from ditflow.runs.folder import EMBEDDING
 from ditflow.utils.shipped import is_hub_name
 from ditflow.version import __version__
-
-FILENAME = "motion.safetensors"
 
 
 def embedding_file(
@@ -28,7 +27,7 @@ def embedding_file(
     """
     path = Path(named)
     if path.is_dir():
-        return path / FILENAME
+        return path / EMBEDDING
     if path.exists() or not is_hub_name(named):
         return path
     repo_id, _, own_revision = str(named).partition("@")
@@ -42,7 +41,7 @@ def _fetch(repo_id: str, revision: str | None, token: str | None) -> Path:
     try:
         path = hf_hub_download(
             repo_id,
-            FILENAME,
+            EMBEDDING,
             revision=revision,
             token=token,
             library_name="ditflow",
@@ -127,7 +126,7 @@ def _failed(option: str, repo_id: str, error: Exception) -> DitflowError:
                 "cannot be reached; check the network, or give a file"
             )
         case errors.EntryNotFoundError():
-            said = f"has no {FILENAME}; give a repository that `ditflow push` made"
+            said = f"has no {EMBEDDING}; give a repository that `ditflow push` made"
         case errors.HFValidationError():
             said = "is no repository's name; give user/name"
         case _ if status in (401, 403, 404):

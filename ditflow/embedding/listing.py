@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from ditflow.embedding.header import EmbeddingHeader, read_header
+from ditflow.embedding.header import EmbeddingHeader
+from ditflow.embedding.reader import read_header
 from ditflow.errors import DitflowError
 from ditflow.utils.files import written
 

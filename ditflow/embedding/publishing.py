@@ -7,11 +7,11 @@ from pathlib import Path
 from PIL import Image
 
 from ditflow.embedding.header import EmbeddingHeader
-from ditflow.embedding.hub import FILENAME
 from ditflow.embedding.model_card import model_card
 from ditflow.embedding.stored import StoredMotion
 from ditflow.errors import DitflowError
-from ditflow.utils.files import make_output, whole, write_text
+from ditflow.runs.folder import EMBEDDING
+from ditflow.utils.files import atomic_write, make_output, write_text
 from ditflow.utils.shipped import is_hub_name
 
 PICTURES = {"GIF": ".gif", "JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp"}
@@ -32,7 +32,7 @@ def write_published(
     folder, shown = Path(folder), None
     kept = published(embedding, include_reference)
     content, suffix = (b"", "") if picture is None else read_picture(Path(picture))
-    there = [name for name in (FILENAME, "README.md") if (folder / name).exists()]
+    there = [name for name in (EMBEDDING, "README.md") if (folder / name).exists()]
     if there:
         raise DitflowError(
             f"folder={folder} holds a {there[0]} already, which would be lost; give a new folder."
@@ -40,9 +40,9 @@ def write_published(
     make_output(folder)
     if picture is not None:
         shown = f"motion{suffix}"
-        with whole(folder / shown) as partial:
+        with atomic_write(folder / shown) as partial:
             partial.write_bytes(content)
-    kept.save(folder / FILENAME)
+    kept.save(folder / EMBEDDING)
     write_text(folder / "README.md", model_card(kept, repo_id, license, shown))
     return folder
 

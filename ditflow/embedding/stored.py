@@ -10,10 +10,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from ditflow.embedding.header import EmbeddingHeader, read_header, unreadable
+from ditflow.embedding.header import EmbeddingHeader
+from ditflow.embedding.reader import read_header, unreadable
 from ditflow.errors import DitflowError
 from ditflow.functional.parameterization import Positions, initial_parameter, positions_of
-from ditflow.utils.files import whole
+from ditflow.utils.files import atomic_write
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class StoredMotion:
             name: tensor.detach().cpu().contiguous() for name, tensor in self.tensors.items()
         }
         metadata = {"ditflow": json.dumps(asdict(self.header))}
-        with whole(Path(path)) as partial:
+        with atomic_write(Path(path)) as partial:
             # As bytes: a file that safetensors writes itself is readable by its owner only.
             partial.write_bytes(save(tensors, metadata))
 

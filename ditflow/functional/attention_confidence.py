@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from ditflow.functional.attention_tiles import Grid, HeadAverage, divide, precision, tile_logits
+from ditflow.functional.attention_tiles import Grid, HeadAverage, make_tiling, precision
 
 
 @torch.no_grad()
@@ -32,14 +32,19 @@ def attention_confidence(
 
     Raises:
         ValueError: as `motion_flow`.
+
+    Example:
+        >>> q = torch.eye(4).reshape(1, 4, 4) * 30  # two frames of 1 × 2 patches, all different
+        >>> attention_confidence(q, q, (2, 1, 2)).round()[0, 0]
+        tensor([1., 1.])
     """
-    query, key, scale, tiles = divide(
+    query, key, tiling = make_tiling(
         query, key, grid, temperature, head_average, frame_window, patch_window
     )
     frames, height, width = grid
     confidence = query.new_zeros(frames, frames, height * width, dtype=precision(query))
-    for tile in tiles:
-        logits = tile_logits(query, key, grid, tile, scale)  # [s, f, k]
+    for tile in tiling.tiles:
+        logits = tiling.logits(query, key, tile)  # [s, f, k]
         reached = logits.isfinite().sum(-1)
         weights = logits.softmax(-1)
         # Σ w·log w; a weight of 0, as of what is too far away, adds nothing.

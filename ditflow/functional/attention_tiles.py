@@ -1,7 +1,7 @@
 """Attention of each frame's patches over other frames', in pieces small enough to hold."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,7 +11,75 @@ HeadAverage = Literal["logits", "query_key"]
 Grid = tuple[int, int, int]
 
 
-def divide(
+@dataclass(frozen=True)
+class Tile:
+    """Patches of one frame, and those of other frames that they attend to.
+
+    Attributes:
+        frame: i.
+        own: s patches of it.
+        frames: f frames j.
+        near: k patches of each.
+        outside: [s, 1, k], what is too far away all the same.
+    """
+
+    frame: int
+    own: slice
+    frames: slice
+    near: slice
+    outside: torch.Tensor | None
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """How the attention of all patches is cut into tiles, whose logits are small enough to hold.
+
+    Tokens are given to its methods rather than held: autograd keeps them where it can see them.
+
+    Attributes:
+        grid: (F, H, W).
+        scale: what the sum of the heads' products is multiplied by.
+        tiles: a frame at a time against all others, or with windows a band of rows at a time.
+    """
+
+    grid: Grid
+    scale: float
+    tiles: Sequence[Tile]
+
+    def own(self, tokens: torch.Tensor, tile: Tile) -> torch.Tensor:
+        """A tile's own patches of [M, F·S, D], a view [M, s, D]."""
+        return tokens.unflatten(1, (self.grid[0], -1))[:, tile.frame, tile.own]
+
+    def near(self, tokens: torch.Tensor, tile: Tile) -> torch.Tensor:
+        """The patches near a tile's of [M, F·S, D], a view [M, f, k, D]."""
+        return tokens.unflatten(1, (self.grid[0], -1))[:, tile.frames, tile.near]
+
+    def heads_together(
+        self, query: torch.Tensor, key: torch.Tensor, tile: Tile
+    ) -> Iterator[tuple[slice, torch.Tensor, torch.Tensor]]:
+        """A tile's queries [s, c·D] and keys [f·k, c·D] of c heads side by side, for all heads.
+
+        The mean of the heads' products is one product of heads side by side, divided by M. To put
+        them so takes a copy: of as many as make it no larger than half a [S, F·S] block.
+        """
+        own, near = self.own(query, tile), self.near(key, tile)
+        count = max(1, self.grid[1] * self.grid[2] // query.shape[-1] // 2)
+        for first in range(0, len(query), count):
+            heads = slice(first, first + count)
+            yield heads, _side_by_side(own[heads]), _side_by_side(near[heads].flatten(1, 2))
+
+    def logits(self, query: torch.Tensor, key: torch.Tensor, tile: Tile) -> torch.Tensor:
+        """Mean logits of a tile's patches over those near, [s, f, k]."""
+        _, frames, patches, _ = self.near(key, tile).shape
+        own = self.own(query, tile).shape[1]
+        logits = query.new_zeros(own, frames * patches, dtype=precision(query))
+        for _, queries, keys in self.heads_together(query, key, tile):
+            logits.addmm_(queries, keys.T, alpha=self.scale)
+        logits = logits.view(own, frames, patches)
+        return logits if tile.outside is None else logits.masked_fill_(tile.outside, -math.inf)
+
+
+def make_tiling(
     query: torch.Tensor,
     key: torch.Tensor,
     grid: Grid,
@@ -19,12 +87,11 @@ def divide(
     head_average: HeadAverage,
     frame_window: int | None,
     patch_window: int | None,
-) -> tuple[torch.Tensor, torch.Tensor, float, list["Tile"]]:
+) -> tuple[torch.Tensor, torch.Tensor, Tiling]:
     """Check the arguments of `motion_flow`, and divide its work.
 
     Returns:
-        query and key [M, F·S, D], averaged over heads if they are to be; what the sum of the heads'
-        products is multiplied by; and all tiles.
+        query and key [M, F·S, D], averaged over heads if they are to be, and their tiling.
 
     Raises:
         ValueError: shapes that do not fit each other or the grid, an unknown `head_average`, or
@@ -49,50 +116,14 @@ def divide(
         raise ValueError(f"head_average={head_average!r} is unknown; use 'logits' or 'query_key'.")
     heads, _, head_dim = query.shape
     scale = temperature / math.sqrt(head_dim) / heads
-    return query, key, scale, list(tiles(grid, frame_window, patch_window, query.device))
+    tiles = list(make_tiles(grid, frame_window, patch_window, query.device))
+    return query, key, Tiling(grid, scale, tiles)
 
 
-def patch_coordinates(grid: Grid, like: torch.Tensor) -> torch.Tensor:
-    """(column, row) of each patch of a frame, [S, 2] in tokens, row-major."""
-    return _coordinates(grid, like.device).to(precision(like))
-
-
-def _coordinates(grid: Grid, device: torch.device) -> torch.Tensor:
-    _, height, width = grid
-    rows, columns = torch.meshgrid(
-        torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij"
-    )
-    return torch.stack([columns.flatten(), rows.flatten()], dim=-1)
-
-
-def precision(tensor: torch.Tensor) -> torch.dtype:
-    """What is computed of a tensor: float32, unless it has more."""
-    return torch.promote_types(tensor.dtype, torch.float32)
-
-
-@dataclass(frozen=True)
-class Tile:
-    """Patches of one frame, and those of other frames that they attend to.
-
-    Attributes:
-        frame: i.
-        own: s patches of it.
-        frames: f frames j.
-        near: k patches of each.
-        outside: [s, 1, k], what is too far away all the same.
-    """
-
-    frame: int
-    own: slice
-    frames: slice
-    near: slice
-    outside: torch.Tensor | None
-
-
-def tiles(
+def make_tiles(
     grid: Grid, frame_window: int | None, patch_window: int | None, device: torch.device
 ) -> Iterator[Tile]:
-    """All work: a frame at a time against all others, or with windows a band of rows at a time."""
+    """Cut the work: a frame at a time against all others, or with windows a band of rows."""
     frames, height, width = grid
     reach = height if patch_window is None else patch_window
     bands = []
@@ -114,44 +145,30 @@ def tiles(
             yield Tile(i, own, slice(first, last), near, outside)
 
 
-def own_tokens(tokens: torch.Tensor, grid: Grid, tile: Tile) -> torch.Tensor:
-    """A tile's own patches of [M, F·S, D], a view [M, s, D]."""
-    return tokens.unflatten(1, (grid[0], -1))[:, tile.frame, tile.own]
+def patch_coordinates(grid: Grid, like: torch.Tensor) -> torch.Tensor:
+    """(column, row) of each patch of a frame, [S, 2] in tokens, row-major.
 
-
-def near_tokens(tokens: torch.Tensor, grid: Grid, tile: Tile) -> torch.Tensor:
-    """The patches near a tile's of [M, F·S, D], a view [M, f, k, D]."""
-    return tokens.unflatten(1, (grid[0], -1))[:, tile.frames, tile.near]
-
-
-def heads_together(
-    query: torch.Tensor, key: torch.Tensor, grid: Grid, tile: Tile
-) -> Iterator[tuple[slice, torch.Tensor, torch.Tensor]]:
-    """A tile's queries [s, c·D] and keys [f·k, c·D] of c heads side by side, for all heads.
-
-    The mean of the heads' products is one product of heads side by side, divided by M. To put
-    them so takes a copy: of as many as make it no larger than half a [S, F·S] block.
+    Example:
+        >>> patch_coordinates((1, 1, 2), torch.zeros(1))
+        tensor([[0., 0.],
+                [1., 0.]])
     """
-    own, near = own_tokens(query, grid, tile), near_tokens(key, grid, tile)
-    count = max(1, grid[1] * grid[2] // query.shape[-1] // 2)
-    for first in range(0, len(query), count):
-        heads = slice(first, first + count)
-        yield heads, _side_by_side(own[heads]), _side_by_side(near[heads].flatten(1, 2))
+    return _coordinates(grid, like.device).to(precision(like))
+
+
+def _coordinates(grid: Grid, device: torch.device) -> torch.Tensor:
+    _, height, width = grid
+    rows, columns = torch.meshgrid(
+        torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij"
+    )
+    return torch.stack([columns.flatten(), rows.flatten()], dim=-1)
+
+
+def precision(tensor: torch.Tensor) -> torch.dtype:
+    """The type that is computed in: float32, unless the tensor has more."""
+    return torch.promote_types(tensor.dtype, torch.float32)
 
 
 def _side_by_side(tokens: torch.Tensor) -> torch.Tensor:
     """[c, s, D] to [s, c·D]."""
     return tokens.to(precision(tokens)).transpose(0, 1).flatten(1)
-
-
-def tile_logits(
-    query: torch.Tensor, key: torch.Tensor, grid: Grid, tile: Tile, scale: float
-) -> torch.Tensor:
-    """Mean logits of a tile's patches over those near, [s, f, k]."""
-    _, frames, patches, _ = near_tokens(key, grid, tile).shape
-    own = own_tokens(query, grid, tile).shape[1]
-    logits = query.new_zeros(own, frames * patches, dtype=precision(query))
-    for _, queries, keys in heads_together(query, key, grid, tile):
-        logits.addmm_(queries, keys.T, alpha=scale)
-    logits = logits.view(own, frames, patches)
-    return logits if tile.outside is None else logits.masked_fill_(tile.outside, -math.inf)

@@ -5,7 +5,13 @@ import torch.nn.functional as F
 
 
 def spatial_marginal_mean(features: torch.Tensor) -> torch.Tensor:
-    """Differences between the frames' spatial means, [F, F, C] of features [F, S, C]."""
+    """Differences between the frames' spatial means, [F, F, C] of features [F, S, C].
+
+    Example:
+        >>> spatial_marginal_mean(torch.tensor([[[0.0], [2.0]], [[4.0], [4.0]]]))[..., 0]
+        tensor([[ 0.,  3.],
+                [-3.,  0.]])
+    """
     means = features.mean(1)
     return means[None] - means[:, None]
 
@@ -19,6 +25,12 @@ def marginal_mean_loss(differences: torch.Tensor, reference: torch.Tensor) -> to
     Args:
         differences: [F, F, C], of the video being generated, as `spatial_marginal_mean` gives.
         reference: the same, of the reference.
+
+    Example:
+        >>> reference = spatial_marginal_mean(torch.tensor([[[0.0, 0.0]], [[1.0, 0.0]]]))
+        >>> opposite, across = -reference, reference.flip(-1)
+        >>> [round(marginal_mean_loss(d, reference).item()) for d in (reference, across, opposite)]
+        [0, 1, 2]
     """
     # Both triangles hold the same pairs with both signs turned: the cosine is the same.
     frames = len(differences)
@@ -35,6 +47,12 @@ def motion_channels(features: torch.Tensor, share: float = 0.04) -> torch.Tensor
     Args:
         features: of the reference.
         share: of the channels, at least one.
+
+    Example:
+        >>> features = torch.zeros(3, 1, 4)
+        >>> features[:, 0, 2] = torch.tensor([0.0, 1.0, 2.0])  # only this channel changes over time
+        >>> motion_channels(features, share=0.25)
+        tensor([False, False,  True, False])
     """
     moving = (features - features.mean(0)).flatten(0, 1).double()
     # The right singular vectors are the eigenvectors of a [C, C] matrix, whatever F·S is.
@@ -45,7 +63,14 @@ def motion_channels(features: torch.Tensor, share: float = 0.04) -> torch.Tensor
 
 
 def motion_feature(features: torch.Tensor, channels: torch.Tensor) -> torch.Tensor:
-    """Features [F, S, C] without their temporal mean, other than motion channels set to 0."""
+    """Features [F, S, C] without their temporal mean, other than motion channels set to 0.
+
+    Example:
+        >>> features = torch.tensor([[[1.0, 5.0]], [[3.0, 5.0]]])
+        >>> motion_feature(features, torch.tensor([True, False]))[:, 0]
+        tensor([[-1.,  0.],
+                [ 1.,  0.]])
+    """
     return (features - features.mean(0)) * channels
 
 
@@ -57,6 +82,11 @@ def motion_feature_loss(feature: torch.Tensor, reference: torch.Tensor) -> torch
     Args:
         feature: [F, S, C], of the video being generated, as `motion_feature` gives.
         reference: the same, of the reference.
+
+    Example:
+        >>> reference = torch.tensor([[[-1.0, 0.0]], [[1.0, 0.0]]])
+        >>> motion_feature_loss(-reference, reference)
+        tensor(2.)
     """
     return _cosine_loss(feature, reference)
 

@@ -4,7 +4,12 @@ import torch
 
 
 def moving_patches(reference: torch.Tensor) -> torch.Tensor:
-    """Which entries of a flow [F, F, S, 2] have a displacement other than zero, [F, F, S]."""
+    """Which entries of a flow [F, F, S, 2] have a displacement other than zero, [F, F, S].
+
+    Example:
+        >>> moving_patches(torch.tensor([[[[0.0, 0.0], [0.0, -1.0]]]]))
+        tensor([[[False,  True]]])
+    """
     return reference.abs().amax(-1) > 0
 
 
@@ -28,6 +33,13 @@ def flow_loss(
 
     Raises:
         ValueError: different shapes, or weights that leave nothing.
+
+    Example:
+        >>> reference = torch.tensor([[[[0.0, 0.0], [2.0, 0.0]]]])  # one of two patches moves
+        >>> flow_loss(torch.zeros_like(reference), reference)
+        tensor(2.)
+        >>> flow_loss(torch.zeros_like(reference), reference, moving_only=False)
+        tensor(1.)
     """
     if flow.shape != reference.shape:
         raise ValueError(

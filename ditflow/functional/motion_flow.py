@@ -8,13 +8,9 @@ from torch.autograd.function import once_differentiable
 from ditflow.functional.attention_tiles import (
     Grid,
     HeadAverage,
-    Tile,
-    divide,
-    heads_together,
-    near_tokens,
-    own_tokens,
+    Tiling,
+    make_tiling,
     patch_coordinates,
-    tile_logits,
 )
 
 
@@ -66,22 +62,20 @@ def motion_flow(
         >>> motion_flow(q, k, (2, 1, 2), hard=True)[1, 1, :, 0]
         tensor([ 1., -1.])
     """
-    query, key, scale, tiles = divide(
+    query, key, tiling = make_tiling(
         query, key, grid, temperature, head_average, frame_window, patch_window
     )
     if hard:
         with torch.no_grad():
-            return _hard_flow(query, key, grid, tiles, scale)
-    return _SoftFlow.apply(query, key, grid, tiles, scale)
+            return _hard_flow(query, key, tiling)
+    return _SoftFlow.apply(query, key, tiling)
 
 
-def _hard_flow(
-    query: torch.Tensor, key: torch.Tensor, grid: Grid, tiles: list[Tile], scale: float
-) -> torch.Tensor:
-    coordinates = patch_coordinates(grid, query)
-    flow = coordinates.new_zeros(grid[0], grid[0], *coordinates.shape)
-    for tile in tiles:
-        logits = tile_logits(query, key, grid, tile, scale)
+def _hard_flow(query: torch.Tensor, key: torch.Tensor, tiling: Tiling) -> torch.Tensor:
+    coordinates = patch_coordinates(tiling.grid, query)
+    flow = coordinates.new_zeros(tiling.grid[0], tiling.grid[0], *coordinates.shape)
+    for tile in tiling.tiles:
+        logits = tiling.logits(query, key, tile)
         matched = coordinates[tile.near][logits.argmax(-1)]  # [s, f, 2]
         found = matched - coordinates[tile.own, None]
         flow[tile.frame, tile.frames, tile.own] = found.transpose(0, 1)
@@ -92,51 +86,44 @@ class _SoftFlow(torch.autograd.Function):
     """Soft displacements as attention over coordinates, recomputed in the backward pass."""
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        query: torch.Tensor,
-        key: torch.Tensor,
-        grid: Grid,
-        tiles: list[Tile],
-        scale: float,
-    ) -> torch.Tensor:
+    def forward(ctx: Any, query: torch.Tensor, key: torch.Tensor, tiling: Tiling) -> torch.Tensor:
         ctx.save_for_backward(query, key)
-        ctx.grid, ctx.tiles, ctx.scale = grid, tiles, scale
-        coordinates = patch_coordinates(grid, query)
-        flow = coordinates.new_zeros(grid[0], grid[0], *coordinates.shape)
-        for tile in tiles:
-            attention = tile_logits(query, key, grid, tile, scale).softmax(-1)
+        ctx.tiling = tiling
+        coordinates = patch_coordinates(tiling.grid, query)
+        flow = coordinates.new_zeros(tiling.grid[0], tiling.grid[0], *coordinates.shape)
+        for tile in tiling.tiles:
+            attention = tiling.logits(query, key, tile).softmax(-1)
             found = attention @ coordinates[tile.near] - coordinates[tile.own, None]
             flow[tile.frame, tile.frames, tile.own] = found.transpose(0, 1)
         return flow
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: torch.Tensor):  # grad: [F, F, S, 2]
+    def backward(
+        ctx: Any, grad: torch.Tensor
+    ) -> tuple[torch.Tensor | None, torch.Tensor | None, None]:  # grad: [F, F, S, 2]
         query, key = ctx.saved_tensors
-        grid, scale = ctx.grid, ctx.scale
-        coordinates = patch_coordinates(grid, query)
+        tiling: Tiling = ctx.tiling
+        coordinates = patch_coordinates(tiling.grid, query)
         dtype, dim = coordinates.dtype, query.shape[-1]
         grad_query = torch.zeros_like(query, dtype=dtype) if ctx.needs_input_grad[0] else None
         grad_key = torch.zeros_like(key, dtype=dtype) if ctx.needs_input_grad[1] else None
-        for tile in ctx.tiles:
-            attention = tile_logits(query, key, grid, tile, scale).softmax(-1)  # [s, f, k]
+        for tile in tiling.tiles:
+            attention = tiling.logits(query, key, tile).softmax(-1)  # [s, f, k]
             incoming = grad[tile.frame, tile.frames, tile.own].transpose(0, 1).to(dtype)
             block = _logits_gradient(attention, incoming, coordinates[tile.near]).flatten(1)
-            block *= scale
-            for heads, queries, keys in heads_together(query, key, grid, tile):
+            block *= tiling.scale
+            for heads, queries, keys in tiling.heads_together(query, key, tile):
                 if grad_query is not None:
                     found = (block @ keys).unflatten(1, (-1, dim)).transpose(0, 1)
-                    own_tokens(grad_query, grid, tile)[heads] = found
+                    tiling.own(grad_query, tile)[heads] = found
                 if grad_key is not None:
                     found = (block.T @ queries).unflatten(1, (-1, dim)).transpose(0, 1)
-                    into = near_tokens(grad_key, grid, tile)[heads]
+                    into = tiling.near(grad_key, tile)[heads]
                     into += found.unflatten(1, into.shape[1:3])
         return (
             None if grad_query is None else grad_query.to(query.dtype),
             None if grad_key is None else grad_key.to(key.dtype),
-            None,
-            None,
             None,
         )
 

@@ -21,6 +21,12 @@ def nearest_neighbor_flow(latents: torch.Tensor, grid: Grid) -> torch.Tensor:
 
     Raises:
         ValueError: latents that the grid does not divide.
+
+    Example:
+        >>> latents = torch.eye(2).reshape(1, 1, 2, 1, 2).expand(1, 2, 2, 1, 2).clone()
+        >>> latents[0, 1] = latents[0, 1].flip(-1)  # in the second frame the patches change places
+        >>> nearest_neighbor_flow(latents, (2, 1, 2))[0, 1, :, 0]
+        tensor([ 1., -1.])
     """
     frames, height, width = grid
     sizes = latents.shape[1], *latents.shape[3:]

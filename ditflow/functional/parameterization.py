@@ -25,6 +25,13 @@ def initial_parameter(
         [N, 3] for `coordinates`, [2, N, 3] with separate query and key copies; [P, N, D] for
         `values`, where P is 2 for rotary positions (4 with separate copies) and 1 for sinusoidal
         ones, which know no copies.
+
+    Example:
+        >>> stock, coordinates = (torch.ones(6, 8), torch.zeros(6, 8)), torch.zeros(6, 3)
+        >>> initial_parameter(stock, coordinates, "coordinates", separate_query_key=True).shape
+        torch.Size([2, 6, 3])
+        >>> initial_parameter(stock, coordinates, "values").shape
+        torch.Size([2, 6, 8])
     """
     separate = separate_query_key and len(stock) == 2
     if parameterization == "coordinates":
@@ -37,7 +44,13 @@ def positions_of(
     parameterization: Parameterization,
     positions_at: Callable[[torch.Tensor], Positions],
 ) -> Positions:
-    """ρ that a parameter stands for, differentiable."""
+    """ρ that a parameter stands for, differentiable.
+
+    Example:
+        >>> rotary = lambda coordinates: (coordinates.cos(), coordinates.sin())
+        >>> len(positions_of(torch.zeros(2, 6, 3), "coordinates", rotary))  # of queries and of keys
+        4
+    """
     if parameterization == "values":
         return tuple(parameter.unbind(0))
     copies = parameter[None] if parameter.dim() == 2 else parameter
@@ -51,6 +64,11 @@ def pack(
 
     Values go to half precision, where a difference loses nothing visible; coordinates, 30 to 600
     times smaller, stay float32.
+
+    Example:
+        >>> initial = torch.zeros(6, 3)
+        >>> pack([initial + 1, initial + 2], initial, "coordinates")[:, 0, 0]
+        tensor([1., 2.])
     """
     differences = torch.stack([parameter.detach() - initial for parameter in parameters])
     return differences if parameterization == "coordinates" else differences.half()

@@ -23,6 +23,11 @@ def rotary_table(
 
     Raises:
         ValueError: a head dimension that cannot be shared out.
+
+    Example:
+        >>> cos, sin = rotary_table(torch.zeros(1, 3), 16)
+        >>> cos.shape, cos.unique(), sin.unique()
+        (torch.Size([1, 16]), tensor([1.]), tensor([0.]))
     """
     if shares is None:
         if head_dim % 16:
@@ -56,6 +61,10 @@ def sinusoidal_table(
 
     Raises:
         ValueError: a width that cannot be shared out.
+
+    Example:
+        >>> sinusoidal_table(torch.zeros(2, 3), 16)[0, :4]  # of the frame: sines, then cosines
+        tensor([0., 0., 1., 1.])
     """
     if embed_dim % 16:
         raise ValueError(f"embed_dim={embed_dim} must be divisible by 16 for 3-D positions.")

@@ -22,6 +22,10 @@ def over_frames(
 
     Returns:
         [F, ...].
+
+    Example:
+        >>> over_frames(torch.tensor([1.0, 2.0, 4.0, 6.0, 8.0]), 2, 2, temporal_ratio=4)
+        tensor([1., 5.])
     """
     latent = torch.cat([values[:1], values[1:].unflatten(0, (-1, temporal_ratio)).mean(1)])
     front = latent[:1].expand(latent_frames - len(latent), *latent.shape[1:])
@@ -37,6 +41,13 @@ def token_mask(
         mask: [T, height, width] in [0, 1], of every frame and pixel of the video.
         grid: (F, H, W).
         latent_frames, temporal_ratio: as of `over_frames`.
+
+    Example:
+        >>> mask = torch.zeros(5, 2, 4)
+        >>> mask[:, :, :1] = 1  # the left quarter, half of the left patch
+        >>> token_mask(mask, (2, 1, 2), 2, temporal_ratio=4)
+        tensor([[0.5000, 0.0000],
+                [0.5000, 0.0000]])
     """
     frames, height, width = grid
     return over_frames(

@@ -46,6 +46,13 @@ def released_fidelity(tracks: Tracks, reference: Tracks) -> torch.Tensor:
     Unit displacements of every track are correlated with those of every reference track, averaged
     over time; the identity matrix is subtracted; then the best reference track of each generated
     one is averaged. Visibility is ignored, and points that hold still match nothing.
+
+    Example:
+        >>> line = torch.arange(5.0)[None, :, None] * torch.tensor([10.0, 0.0])
+        >>> seen = torch.ones(1, 5, dtype=torch.bool)
+        >>> right = Tracks(line, seen, 100.0)
+        >>> released_fidelity(right, right)  # the identity matrix is taken off a track with itself
+        tensor(0.)
     """
     ours, theirs = _same_length(tracks, reference)
     first, second = (_unit_steps(side.points) for side in (ours, theirs))
@@ -60,6 +67,14 @@ def motion_fidelity(tracks: Tracks, reference: Tracks) -> Fidelity:
     Static tracks are set apart; without any moving track in both videos the score is 1, in one of
     them 0. Each generated track's best reference track and each reference track's best generated
     one are averaged, so that neither motion left out nor motion added goes unseen.
+
+    Example:
+        >>> line = torch.arange(5.0)[None, :, None] * torch.tensor([10.0, 0.0])
+        >>> seen = torch.ones(1, 5, dtype=torch.bool)
+        >>> right = Tracks(line, seen, 100.0)
+        >>> left = Tracks(-line, seen, 100.0)
+        >>> motion_fidelity(right, right).score, motion_fidelity(left, right).score
+        (tensor(1.), tensor(-1.))
     """
     ours, theirs = _same_length(tracks, reference)
     first, second = moving_tracks(ours), moving_tracks(theirs)
@@ -72,14 +87,27 @@ def motion_fidelity(tracks: Tracks, reference: Tracks) -> Fidelity:
 
 
 def moving_tracks(tracks: Tracks) -> torch.Tensor:
-    """Which tracks move and are seen long enough, [N] of bool."""
+    """Which tracks move and are seen long enough, [N] of bool.
+
+    Example:
+        >>> points = torch.zeros(2, 3, 2)
+        >>> points[1, :, 0] = torch.tensor([0.0, 10.0, 20.0])
+        >>> moving_tracks(Tracks(points, torch.ones(2, 3, dtype=torch.bool), 100.0))
+        tensor([False,  True])
+    """
     held = _held(tracks)
     away = (held - held[:, :1]).norm(dim=-1).amax(1)
     return (away > MOVING) & (seen_steps(tracks).float().mean(1) >= SEEN)
 
 
 def seen_steps(tracks: Tracks) -> torch.Tensor:
-    """Which steps are seen at both ends, [N, T - 1] of bool."""
+    """Which steps are seen at both ends, [N, T - 1] of bool.
+
+    Example:
+        >>> visible = torch.tensor([[True, True, False, True]])
+        >>> seen_steps(Tracks(torch.zeros(1, 4, 2), visible, 100.0))
+        tensor([[ True, False, False]])
+    """
     return tracks.visible[:, 1:] & tracks.visible[:, :-1]
 
 
@@ -88,6 +116,13 @@ def track_similarity(tracks: Tracks, reference: Tracks) -> torch.Tensor:
 
     A step counts the cosine of the two displacements; 1 if both hold still, 0 if one does. One
     matrix product: the [N, M, T] tensor is never built. Pairs never seen together count as 0.
+
+    Example:
+        >>> line = torch.arange(5.0)[None, :, None] * torch.tensor([10.0, 0.0])
+        >>> seen = torch.ones(1, 5, dtype=torch.bool)
+        >>> right = Tracks(line, seen, 100.0)
+        >>> track_similarity(right, Tracks(line.flip(-1), seen, 100.0))  # right and down
+        tensor([[0.]])
     """
     first, seen_first = _step_features(tracks)
     second, seen_second = _step_features(reference)
@@ -103,6 +138,13 @@ def trajectory_error(tracks: Tracks, reference: Tracks) -> torch.Tensor:
     over time (where none moves, with the nearest static one), both ways: the best match of
     `motion_fidelity` would not do, since within one thing that moves all directions are alike.
     0 if nothing moves in both.
+
+    Example:
+        >>> line = torch.arange(5.0)[None, :, None] * torch.tensor([10.0, 0.0])
+        >>> seen = torch.ones(1, 5, dtype=torch.bool)
+        >>> right = Tracks(line, seen, 100.0)
+        >>> trajectory_error(right, Tracks(line + 5.0, seen, 100.0)).round(decimals=3)
+        tensor(0.0710)
     """
     ours, theirs = _same_length(tracks, reference)
     sides = [(_held(side), moving_tracks(side)) for side in (ours, theirs)]
@@ -117,7 +159,13 @@ def trajectory_error(tracks: Tracks, reference: Tracks) -> torch.Tensor:
 
 
 def frechet_distance(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    """Discrete Fréchet distance of N pairs of curves, [N, T, 2] and [N, U, 2] → [N]."""
+    """Discrete Fréchet distance of N pairs of curves, [N, T, 2] and [N, U, 2] → [N].
+
+    Example:
+        >>> first = torch.tensor([[[0.0, 0.0], [1.0, 0.0]]])
+        >>> frechet_distance(first, first + torch.tensor([0.0, 2.0]))
+        tensor([2.])
+    """
     distances = torch.cdist(first, second)  # [N, T, U]
     reach = distances[:, 0].cummax(1).values  # along the second curve, the first at its start
     for t in range(1, distances.shape[1]):
@@ -132,10 +180,11 @@ def frechet_distance(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
 def _same_length(tracks: Tracks, reference: Tracks) -> tuple[Tracks, Tracks]:
     """Both cut to the shorter."""
     length = min(tracks.points.shape[1], reference.points.shape[1])
-    return tuple(
+    first, second = (
         Tracks(side.points[:, :length].float(), side.visible[:, :length], side.diagonal)
         for side in (tracks, reference)
     )
+    return first, second
 
 
 def _select(tracks: Tracks, chosen: torch.Tensor) -> Tracks:

@@ -1,6 +1,6 @@
 """Load the CLIP model that image quality is measured with."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from transformers import CLIPModel, CLIPProcessor
@@ -15,10 +15,10 @@ class PooledCLIP(CLIPModel):
     transformers 5 returns them inside an output object.
     """
 
-    def get_image_features(self, *args, **kwargs) -> torch.Tensor:
+    def get_image_features(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         return _pooled(super().get_image_features(*args, **kwargs))
 
-    def get_text_features(self, *args, **kwargs) -> torch.Tensor:
+    def get_text_features(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         return _pooled(super().get_text_features(*args, **kwargs))
 
 
@@ -52,5 +52,5 @@ def load_clip(name: str = "sprites-clip") -> Clip:
     return Clip(model.requires_grad_(False).eval(), processor, name)
 
 
-def _pooled(features) -> torch.Tensor:
+def _pooled(features: Any) -> torch.Tensor:
     return features if isinstance(features, torch.Tensor) else features.pooler_output

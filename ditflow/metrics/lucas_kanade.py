@@ -1,6 +1,7 @@
 """The embedded tracker: pyramidal Lucas-Kanade optical flow by OpenCV."""
 
 from itertools import pairwise
+from typing import Any
 
 import cv2
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 
 from ditflow.functional.tracks import Tracks
 from ditflow.metrics.tracker import Tracker, diagonal, grid_points
+from ditflow.video.sizing import as_pixels
 
 
 class LucasKanade(Tracker):
@@ -28,9 +30,9 @@ class LucasKanade(Tracker):
 
     def track(self, frames: torch.Tensor, grid: int) -> Tracks:
         # All three channels: a moving thing may differ from its background in colour alone.
-        pictures = (frames.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
-        pictures = [np.ascontiguousarray(picture) for picture in pictures]
-        options = {"winSize": (self.window, self.window), "maxLevel": 3}
+        pixels = as_pixels(frames.cpu())
+        pictures = [np.ascontiguousarray(picture) for picture in pixels]
+        options: dict[str, Any] = {"winSize": (self.window, self.window), "maxLevel": 3}
         points = grid_points(frames, grid).numpy().astype(np.float32)
         visible = np.ones(len(points), dtype=bool)
         limits = np.array(pictures[0].shape[1::-1], dtype=np.float32) - 0.5

@@ -17,6 +17,8 @@ class MotionFidelity(Metric):
     is_differentiable = False
     higher_is_better = True
     full_state_update = False
+    total: torch.Tensor
+    count: torch.Tensor
 
     def __init__(self, released: bool = False):
         super().__init__()

@@ -12,8 +12,10 @@ class TrajectoryError(Metric):
     is_differentiable = False
     higher_is_better = False
     full_state_update = False
+    total: torch.Tensor
+    count: torch.Tensor
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.add_state("total", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("count", torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")

@@ -9,8 +9,8 @@ from ditflow.benchmark.jobs import read_results
 from ditflow.benchmark.tables import ordered, sections
 from ditflow.metrics.scorer import HEADINGS
 from ditflow.pages.event_files import is_loss
-from ditflow.pages.run import PAGE
 from ditflow.pages.templating import data_uri, link, render
+from ditflow.runs.folder import PAGE
 from ditflow.runs.history import read_commands, read_manifest
 from ditflow.utils.files import write_text, written
 from ditflow.video.pictures import as_image, color_wheel

@@ -1,7 +1,7 @@
 """The loss over guided steps, as the numbers that an SVG needs."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ditflow.pages.event_files import Losses
@@ -78,7 +78,7 @@ def even_ticks(low: float, high: float, count: int = 5) -> list[float]:
     return [float(f"{step * index:.10g}") for index in range(first, last + 1)]
 
 
-def _part(losses: Losses, x, y) -> Part:
+def _part(losses: Losses, x: Callable[[float], float], y: Callable[[float], float]) -> Part:
     places = [(x(s), y(v)) for s, v in zip(losses.steps, losses.values, strict=True)]
     points = [
         (*place, f"guided step {math.floor(step) + 1}: {value:.4g}")

@@ -5,27 +5,33 @@ import logging
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
+
 from ditflow.embedding.checks import LOADER
-from ditflow.embedding.header import EmbeddingHeader, read_header
+from ditflow.embedding.header import EmbeddingHeader
+from ditflow.embedding.reader import read_header
 from ditflow.errors import DitflowError, printable, reason_of
 from ditflow.pages.curve import loss_curve
 from ditflow.pages.event_files import read_events
 from ditflow.pages.templating import data_uri, link, render, sources
 from ditflow.runs.claim import LOCK
+from ditflow.runs.folder import CONFIG, EMBEDDING, FINISHED, PAGE, REFERENCE, TENSORBOARD
 from ditflow.runs.history import read_commands
+from ditflow.runs.progress import PROGRESS
 from ditflow.settings.trust import check_backbone_is_known
 from ditflow.utils.files import write_text, written
 from ditflow.utils.untrusted import read_json, read_mapping
 
 log = logging.getLogger(__name__)
 
-PAGE = "index.html"
-CONFIG = "config.yaml"
-EMBEDDING = "motion.safetensors"
+UNLISTED = (PAGE, LOCK, PROGRESS)
+"""Of the files beside a page, what is no result."""
+
 SECTIONS = ("model", "data", "kv_injection")
 """Of a configuration, what says what was computed; the rest says how and where."""
 
@@ -37,6 +43,13 @@ class Shown:
     path: Path
     name: str
     detail: str = ""
+
+
+class Record(Struct):
+    """What a predict wrote beside a video, as far as it is shown."""
+
+    prompt: str
+    seed: int
 
 
 def write_run_page(folder: Path) -> Path:
@@ -66,7 +79,7 @@ def write_run_page(folder: Path) -> Path:
         **drawn(folder),
         commands=read_commands(folder),
         reuse=None if header is None or _is_predict(config) else _reuse(folder, header, config),
-        settings=[(section, list(flat(config[section]))) for section in SECTIONS],
+        settings=[(section, list(flatten_settings(config[section]))) for section in SECTIONS],
         config=(folder / CONFIG).read_text(encoding="utf-8"),
         files=_files(folder),
     )
@@ -87,7 +100,7 @@ def run_videos(folder: Path) -> list[Shown]:
 
 def drawn(folder: Path) -> dict[str, Any]:
     """What the templates `curve.html` and `flows.html` take of a fit's folder, finished or not."""
-    header, events = _header(folder), read_events(folder / "tensorboard")
+    header, events = _header(folder), read_events(folder / TENSORBOARD)
     return {
         "prompts": len(header.prompts) if header else 1,
         "curve": loss_curve(events.losses),
@@ -97,13 +110,13 @@ def drawn(folder: Path) -> dict[str, Any]:
     }
 
 
-def flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
+def flatten_settings(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
     """Every setting with its name as it is given on the command line: `objective.temperature`."""
     for name, value in values.items():
         if name == "init_args" and isinstance(value, Mapping):
-            yield from flat(value, above)
+            yield from flatten_settings(value, above)
         elif isinstance(value, Mapping):
-            yield from flat(value, f"{above}{name}.")
+            yield from flatten_settings(value, f"{above}{name}.")
         else:
             full = above.removesuffix(".") if name == "class_path" and above else f"{above}{name}"
             plain = isinstance(value, str) and value
@@ -138,7 +151,7 @@ def _header(folder: Path) -> EmbeddingHeader | None:
 def _backbone(config: Mapping[str, Any], header: EmbeddingHeader | None) -> str:
     if header is not None:
         return header.backbone
-    return dict(flat(config["model"])).get("backbone.name", "")
+    return dict(flatten_settings(config["model"])).get("backbone.name", "")
 
 
 def _videos(folder: Path, config: Mapping[str, Any], header: EmbeddingHeader | None) -> list[Shown]:
@@ -146,9 +159,9 @@ def _videos(folder: Path, config: Mapping[str, Any], header: EmbeddingHeader | N
     given = config["data"].get("prompts") or []
     prompts = dict(enumerate(header.prompts if header is not None else given))
     found = []
-    if (folder / "reference.mp4").exists():
-        found.append(Shown(folder / "reference.mp4", "reference"))
-    fitted = {0: folder / "video.mp4"}
+    if (folder / REFERENCE).exists():
+        found.append(Shown(folder / REFERENCE, "reference"))
+    fitted = {0: folder / FINISHED}
     for path in folder.glob("video-*.mp4"):
         if match := re.match(r"video-(\d+)-", path.name):
             fitted[int(match[1])] = path
@@ -156,19 +169,12 @@ def _videos(folder: Path, config: Mapping[str, Any], header: EmbeddingHeader | N
         if path.exists():
             found.append(Shown(path, str(prompts.get(index, path.stem)), "fitted"))
     for path in written(folder, "*-seed*.json"):
-        record, video = _record(path), path.with_suffix(".mp4")
-        if record is not None and video.exists():
-            found.append(Shown(video, str(record["prompt"]), f"seed {record.get('seed')}"))
+        video = path.with_suffix(".mp4")
+        with suppress(DitflowError):  # anything else than what a predict wrote beside a video
+            record = read_json(path, Record)
+            if video.exists():
+                found.append(Shown(video, record.prompt, f"seed {record.seed}"))
     return found
-
-
-def _record(path: Path) -> dict[str, Any] | None:
-    """What a predict wrote beside a video; None for anything else."""
-    try:
-        record = read_json(path)
-    except DitflowError:
-        return None
-    return record if isinstance(record, dict) and "prompt" in record else None
 
 
 def _reuse(folder: Path, header: EmbeddingHeader, config: Mapping[str, Any]) -> str:
@@ -195,7 +201,7 @@ def _png(content: bytes | None) -> str | None:
 def _files(folder: Path) -> list[tuple[str, str]]:
     """Names and addresses of what lies beside the page."""
     paths = [path for path in sorted(folder.iterdir()) if path.is_file()]
-    shown = [path for path in paths if path.name not in (PAGE, LOCK) and path.name[0] != "."]
+    shown = [path for path in paths if path.name not in UNLISTED and path.name[0] != "."]
     return [(printable(path.name), link(path, folder)) for path in shown]
 
 

@@ -1,23 +1,16 @@
 """Which options make a run fit into a memory."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from typing import Any
 
-import torch
-
+from ditflow.backbones.shapes import Component, Shapes
 from ditflow.errors import DitflowError
 from ditflow.plan.phases import Phase, Work, phases
-from ditflow.plan.shapes import Configs
 from ditflow.utils.cache import cached_json
 
-COMPONENTS = ("text encoder", "VAE", "transformer")
-FOLLOWED = {
-    "gradient_checkpointing": "checkpointing",
-    "vae_tiling": "tiling",
-    "split_guidance": "split_guidance",
-}
-"""Options of `load_backbone` that change what passes hold, and what `Work` calls them."""
+FOLLOWED = ("gradient_checkpointing", "vae_tiling", "split_guidance")
+"""Options of `load_backbone` that change what passes hold; `Work` has them too."""
 
 BITS = {"bitsandbytes-8bit": 8, "bitsandbytes-4bit": 4}
 
@@ -52,36 +45,31 @@ class Planner:
     """Plans of one run with varied options; passes are followed once for each kind.
 
     Args:
-        configs: of the backbone.
+        shapes: of the backbone.
         work: what is planned for.
         cache: take what was followed in an earlier run.
     """
 
-    def __init__(self, configs: Configs, work: Work, cache: bool = False):
-        self.configs, self.work, self.cache = configs, work, cache
+    def __init__(self, shapes: Shapes, work: Work, cache: bool = False):
+        self.shapes, self.work, self.cache = shapes, work, cache
         self._phases: dict[tuple[bool, ...], list[Phase]] = {}
-        built = (
-            configs.build_text_encoder(),
-            configs.build_vae(),
-            configs.build_transformer(),
-        )
-        self._weights = dict(zip(COMPONENTS, map(_numbers, built), strict=True))
+        self._weights = shapes.weights()
 
     def plan(self, options: Mapping[str, Any]) -> Plan:
         """With these options of `load_backbone`."""
-        kind = tuple(bool(options.get(name)) for name in FOLLOWED)
+        ways: dict[str, Any] = {name: bool(options.get(name)) for name in FOLLOWED}
+        kind = tuple(ways.values())
         if kind not in self._phases:
-            ways = dict(zip(FOLLOWED.values(), kind, strict=True))
             self._phases[kind] = self._follow(replace(self.work, **ways))
         found = self._phases[kind]
         return Plan(options, found, [self._resident(phase, options) for phase in found])
 
     def _follow(self, work: Work) -> list[Phase]:
         if not self.cache:
-            return phases(self.configs, work)
+            return phases(self.shapes, work)
         objective = [str(type(work.objective)), vars(work.objective)]
-        key = [asdict(self.configs), vars(work) | {"objective": objective}]
-        made = cached_json("plans", key, lambda: [astuple(p) for p in phases(self.configs, work)])
+        key = [self.shapes.identity(), vars(work) | {"objective": objective}]
+        made = cached_json("plans", key, lambda: [astuple(p) for p in phases(self.shapes, work)])
         return [Phase(*values) for values in made]
 
     def _resident(self, phase: Phase, options: Mapping[str, Any]) -> int:
@@ -89,20 +77,14 @@ class Planner:
         if offload == "group":
             # A layer at a time: the largest.
             return max(self._weights[phase.component]) * self.work.dtype.itemsize
-        present = (phase.component,) if offload == "model" else COMPONENTS
+        present = (phase.component,) if offload == "model" else self._weights
         return sum(self._bytes(name, options) for name in present)
 
-    def _bytes(self, component: str, options: Mapping[str, Any]) -> int:
+    def _bytes(self, component: Component, options: Mapping[str, Any]) -> int:
         bits = self.work.dtype.itemsize * 8
         if component != "VAE":
             bits = min(bits, BITS.get(options.get("quantization", "none"), bits))
         return sum(self._weights[component]) * bits // 8
-
-
-def _numbers(module: torch.nn.Module) -> list[int]:
-    """How many weights each layer has."""
-    layers = ([*part.parameters(recurse=False)] for part in module.modules())
-    return [sum(weight.numel() for weight in own) for own in layers if own]
 
 
 def advise(planner: Planner, plan: Plan, memory: int, gpu: bool) -> Plan | None:

@@ -1,13 +1,13 @@
 """Peak memory of each phase of a fit, from shapes alone."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ditflow.backbones.base import Backbone, BlockFeatures, BlockOutputs, PassInput
+from ditflow.backbones.shapes import Component, Shapes
 from ditflow.functional.parameterization import (
     Parameterization,
     Target,
@@ -16,9 +16,6 @@ from ditflow.functional.parameterization import (
 )
 from ditflow.objectives import Objective
 from ditflow.plan.live_memory import LiveMemory
-from ditflow.plan.shapes import Configs, fake, faked_backbone
-
-Component = Literal["text encoder", "VAE", "transformer"]
 
 DEPTHS = (2, 3)
 """Blocks at which a pass is followed. Every block after the first needs the same again, so that
@@ -52,9 +49,7 @@ class Work:
         target, parameterization, separate_query_key: what is optimised.
         prompts: fitted together.
         guidance: whether classifier-free guidance is on, whose branches run as one batch.
-        split_guidance: whether these branches run one after the other.
-        checkpointing: gradient checkpointing.
-        tiling: of the VAE.
+        split_guidance, gradient_checkpointing, vae_tiling: as of `load_backbone`.
     """
 
     dtype: torch.dtype
@@ -69,69 +64,58 @@ class Work:
     prompts: int = 1
     guidance: bool = True
     split_guidance: bool = False
-    checkpointing: bool = False
-    tiling: bool = False
+    gradient_checkpointing: bool = False
+    vae_tiling: bool = False
 
 
-def phases(configs: Configs, work: Work) -> list[Phase]:
+def phases(shapes: Shapes, work: Work) -> list[Phase]:
     """Every phase of a fit in the order of running, with what it needs."""
-    transformer = configs.build_transformer(DEPTHS[-1] + 1)
-    found = [Phase("encoding prompts", "text encoder", _encode_prompt(configs, work))]
-    with faked_backbone(transformer, configs.build_vae(), work.dtype) as backbone:
+    with shapes.prompt_encoding(work.dtype) as encode_prompt:
+        found = [Phase("encoding prompts", "text encoder", _peak(encode_prompt))]
+    faked = shapes.faked(
+        DEPTHS[-1] + 1,
+        work.dtype,
+        split_guidance=work.split_guidance,
+        gradient_checkpointing=work.gradient_checkpointing,
+    )
+    with faked as backbone:
         backbone.check_size(work.num_frames, work.height, work.width)
-        backbone.options["split_guidance"] = work.split_guidance
-        if work.checkpointing:
-            backbone.transformer.enable_gradient_checkpointing()
+        prompt = torch.empty(shapes.prompt_shape, dtype=work.dtype)
         found += [
-            Phase("encoding the reference", "VAE", _encode(backbone, work)),
-            Phase("reading its motion", "transformer", _read_reference(backbone, work)),
-            Phase(f"optimising, block {work.block}", "transformer", _optimise(backbone, work)),
-            Phase("denoising", "transformer", _denoise(backbone, work)),
-            Phase("decoding", "VAE", _decode(backbone, work)),
+            Phase("encoding the reference", "VAE", _encode(shapes, backbone, work)),
+            Phase("reading its motion", "transformer", _read_reference(backbone, work, prompt)),
+            Phase(
+                f"optimising, block {work.block}",
+                "transformer",
+                _optimise(backbone, work, prompt),
+            ),
+            Phase("denoising", "transformer", _denoise(backbone, work, prompt)),
+            Phase("decoding", "VAE", _decode(shapes, backbone, work)),
         ]
     return found
 
 
-def _encode_prompt(configs: Configs, work: Work) -> int:
-    text_encoder = configs.build_text_encoder()
-    length = configs.transformer.get("max_text_seq_length", 226)
-    with FakeTensorMode(allow_non_fake_inputs=True):
-        fake(text_encoder, work.dtype)
-        return _peak(lambda: text_encoder(torch.zeros(1, length, dtype=torch.long)))
-
-
-def _encode(backbone: Backbone, work: Work) -> int:
-    batch = backbone.pipeline.vae.num_sample_frames_batch_size
-    frames, rest, height, width = _part_of_video(backbone, work, batch)
+def _encode(shapes: Shapes, backbone: Backbone, work: Work) -> int:
+    (frames, height, width), rest = _part_of_video(shapes, work, decoding=False)
     return rest + _peak(lambda: backbone.encode_video(torch.empty(frames, 3, height, width)))
 
 
-def _decode(backbone: Backbone, work: Work) -> int:
-    batch = backbone.pipeline.vae.num_latent_frames_batch_size * backbone.temporal_ratio
-    frames, rest, height, width = _part_of_video(backbone, work, batch)
-    shape = backbone.latent_shape(frames, height, width)
-    return rest + _peak(lambda: backbone.decode_video(torch.empty(shape), frames))
+def _decode(shapes: Shapes, backbone: Backbone, work: Work) -> int:
+    size, rest = _part_of_video(shapes, work, decoding=True)
+    shape = backbone.latent_shape(*size)
+    return rest + _peak(lambda: backbone.decode_video(torch.empty(shape), size[0]))
 
 
-def _part_of_video(backbone: Backbone, work: Work, batch: int) -> tuple[int, int, int, int]:
-    """The VAE works on a batch of frames and a tile at a time: what is enough to follow.
-
-    Returns:
-        frames (two batches, the first of which takes what the others leave), bytes of the frames
-        that are held beside them, height, width.
-    """
-    frames = min(work.num_frames, 2 * batch + work.num_frames % batch)
-    vae, height, width = backbone.pipeline.vae, work.height, work.width
-    if work.tiling:
-        height = min(height, vae.tile_sample_min_height)
-        width = min(width, vae.tile_sample_min_width)
-    rest = work.num_frames * work.height * work.width - frames * height * width
-    return frames, rest * 3 * work.dtype.itemsize, height, width
+def _part_of_video(shapes: Shapes, work: Work, decoding: bool) -> tuple[tuple[int, int, int], int]:
+    """What is enough to follow, and bytes of the pixels that are held beside it."""
+    size = work.num_frames, work.height, work.width
+    part = shapes.part_of_video(*size, decoding=decoding, tiling=work.vae_tiling)
+    return part, (math.prod(size) - math.prod(part)) * 3 * work.dtype.itemsize
 
 
-def _read_reference(backbone: Backbone, work: Work) -> int:
+def _read_reference(backbone: Backbone, work: Work, prompt: torch.Tensor) -> int:
     """The pass at t = 0, without gradients, and the reference motion from it."""
-    latents, prompt = _latents(backbone, work), _prompt(backbone, work)
+    latents = _latents(backbone, work)
     positions = backbone.positions(latents.shape)
     read = getattr(backbone, work.objective.reads)
     with torch.no_grad(), LiveMemory() as live:
@@ -142,19 +126,19 @@ def _read_reference(backbone: Backbone, work: Work) -> int:
     return max(passing, kept + _peak(lambda: work.objective.reference(outputs.detach())))
 
 
-def _denoise(backbone: Backbone, work: Work) -> int:
-    latents, prompt = _latents(backbone, work), _prompt(backbone, work)
+def _denoise(backbone: Backbone, work: Work, prompt: torch.Tensor) -> int:
+    latents = _latents(backbone, work)
     negative = prompt if work.guidance else None
     positions = backbone.positions(latents.shape)
     given = PassInput(latents, 500, prompt, positions)
     return _peak(lambda: backbone.denoise(given, negative, 6.0))
 
 
-def _optimise(backbone: Backbone, work: Work) -> int:
+def _optimise(backbone: Backbone, work: Work, prompt: torch.Tensor) -> int:
     """One Adam step: both ends of a straight line through two depths."""
     depths = DEPTHS if work.block > DEPTHS[0] else (work.block, work.block)
     (low_peak, low_held, outputs), (high_peak, high_held, _) = (
-        _optimise_at(backbone, work, depth) for depth in depths
+        _optimise_at(backbone, work, prompt, depth) for depth in depths
     )
     more = work.block - depths[1]
     peak = high_peak + (high_peak - low_peak) * more
@@ -163,7 +147,7 @@ def _optimise(backbone: Backbone, work: Work) -> int:
 
 
 def _optimise_at(
-    backbone: Backbone, work: Work, block: int
+    backbone: Backbone, work: Work, prompt: torch.Tensor, block: int
 ) -> tuple[int, int, BlockOutputs | BlockFeatures]:
     """One Adam step guided at a block, the loss apart.
 
@@ -171,7 +155,6 @@ def _optimise_at(
         bytes held at most, bytes held while the loss is computed, what the loss reads.
     """
     shape = backbone.latent_shape(work.num_frames, work.height, work.width)
-    prompt = _prompt(backbone, work)
     stock, coordinates = backbone.positions(shape), backbone.coordinates(shape)
     read = getattr(backbone, work.objective.reads)
     with LiveMemory() as live:
@@ -204,7 +187,7 @@ def _loss(objective: Objective, outputs: BlockOutputs | BlockFeatures) -> int:
     return _peak(lambda: objective.loss(leaf, reference).backward())
 
 
-def _parts(outputs) -> list[torch.Tensor]:
+def _parts(outputs: BlockOutputs | BlockFeatures) -> list[torch.Tensor]:
     if isinstance(outputs, BlockOutputs):
         return [outputs.query, outputs.key]
     return [outputs.features]
@@ -212,11 +195,6 @@ def _parts(outputs) -> list[torch.Tensor]:
 
 def _latents(backbone: Backbone, work: Work) -> torch.Tensor:
     return torch.empty(backbone.latent_shape(work.num_frames, work.height, work.width))
-
-
-def _prompt(backbone: Backbone, work: Work) -> torch.Tensor:
-    config = backbone.transformer.config
-    return torch.empty(1, config.max_text_seq_length, config.text_embed_dim, dtype=work.dtype)
 
 
 def _peak(work: Callable[[], object]) -> int:

@@ -1,19 +1,98 @@
-"""What is planned, from settings."""
+"""What is planned: a fit's memory and cost, from the parts that it would run with."""
 
-import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
-import torch
-
+from ditflow.backbones.base import Backbone
+from ditflow.backbones.loading import empty_backbone
 from ditflow.callbacks import KVInjection
-from ditflow.errors import DitflowError
-from ditflow.objectives import AttentionMotionFlow
+from ditflow.module import MotionTransfer
 from ditflow.plan.cost import Cost, cost
-from ditflow.plan.fitting import Planner
+from ditflow.plan.fitting import Plan, Planner, advise
+from ditflow.plan.machine import Machine
 from ditflow.plan.phases import Work
-from ditflow.plan.shapes import read_configs
-from ditflow.sampling import SamplerOptions, steps_of
+from ditflow.plan.report import describe, verdict
+from ditflow.sampling import steps_of
 from ditflow.settings.stacked import Settings
+from ditflow.video.sizing import fitting_count
+
+
+class Recipe(NamedTuple):
+    """A fit to plan.
+
+    Attributes:
+        backbone: that it would run with, loaded or empty.
+        planner: of its memory.
+        passes: its cost.
+    """
+
+    backbone: Backbone
+    planner: Planner
+    passes: Cost
+
+    def plan(self, machine: Machine) -> Plan:
+        """As configured, on this machine."""
+        # Without a GPU there is nothing to move weights away from.
+        none = {} if machine.gpu else {"offload": "none"}
+        return self.planner.plan(self.backbone.options | none)
+
+    def report(self, machine: Machine) -> tuple[str, bool]:
+        """The plan in words, and whether it fits, as configured or with what is advised."""
+        made = self.plan(machine)
+        memory = machine.memory + (max(made.resident) if machine.holds_weights else 0)
+        better = advise(self.planner, made, memory, machine.gpu)
+        said = verdict(made, better, memory, machine.name)
+        return f"{self.describe(made)}\n{said}", better is not None
+
+    def describe(self, made: Plan) -> str:
+        """A plan without a verdict."""
+        return describe(self.backbone.name, self.planner.work, made, self.passes)
+
+
+def recipe(
+    module: MotionTransfer,
+    size: tuple[int, int, int],
+    prompts: int,
+    injection: KVInjection,
+    cache: bool = False,
+) -> Recipe:
+    """What a fit comes to.
+
+    Args:
+        module: of the fit; its backbone may be empty.
+        size: frames, height and width in pixels.
+        prompts: fitted together.
+        injection: of the fit.
+        cache: take what was followed in an earlier plan.
+
+    Raises:
+        DitflowError: the backbone tells no shapes.
+    """
+    backbone, options = module.backbone, module.sampler_options
+    injected = min(module.guided_steps, steps_of(injection.share, options.num_steps))
+    work = Work(
+        backbone.dtype,
+        *size,
+        block=module.block,
+        objective=module.objective,
+        target=module.target,
+        parameterization=module.parameterization,
+        separate_query_key=module.separate_query_key,
+        prompts=prompts,
+        guidance=options.guidance_scale > 1,
+    )
+    passes = cost(
+        backbone.num_blocks,
+        work.block,
+        options.taken(module.guided_steps),
+        module.guided_steps,
+        module.gradients,
+        guidance=work.guidance,
+        injected_steps=injected if injection.enabled else 0,
+        injected_block=injection.block,
+        renewed=work.target == "positions" and not (backbone.rotary and injection.block == 0),
+    )
+    return Recipe(backbone, Planner(backbone.shapes(), work, cache), passes)
 
 
 def prepare(
@@ -21,67 +100,32 @@ def prepare(
     size: Sequence[int | None] = (None, None, None),
     prompts: int = 1,
     cache: bool = False,
-) -> tuple[Planner, Cost]:
-    """A planner for a fit with these settings, and the fit's cost.
+) -> Recipe:
+    """What a fit with these settings comes to, before anything is loaded but a backbone with a
+    loader of its own.
 
     Args:
         settings: of the run.
         size: frames, height and width in pixels, each in place of the settings'.
-        prompts: fitted together.
-        cache: take what was followed in an earlier plan.
+        prompts, cache: as of `recipe`.
+
+    Raises:
+        DitflowError: settings that do not fit the backbone, or a backbone that tells no shapes.
     """
     if settings.own_loader:
-        raise DitflowError(
-            f"the shapes of what {settings.loader} loads are not known before it is loaded; a fit "
-            "with it prints its plan."
-        )
-    configs = read_configs(settings.backbone_name)
-    model = settings.model
-    transformer = configs.build_transformer(1)
-    config, scale = (
-        transformer.config,
-        2 ** (len(configs.build_vae().config.block_out_channels) - 1),
-    )
-    own = config.sample_frames, config.sample_height * scale, config.sample_width * scale
-    names = ("num_frames", "height", "width")
+        backbone = settings.load_backbone()
+    else:
+        backbone = empty_backbone(**settings.backbone)
     frames, height, width = (
         new or settings.data.get(name) or default
-        for new, name, default in zip(size, names, own, strict=True)
-    )
-    ratio = config.temporal_compression_ratio
-    block = model["block"]
-    if not 0 <= block < configs.num_layers:
-        raise DitflowError(
-            f"block={block} is out of range: {settings.backbone_name} has blocks 0 to "
-            f"{configs.num_layers - 1}."
+        for new, name, default in zip(
+            size, ("num_frames", "height", "width"), backbone.default_size(), strict=True
         )
-    steps = model["num_inference_steps"]
-    guided = steps_of(model["guided_share"], steps)
-    sampler = SamplerOptions(steps, unguided_stride=model["unguided_stride"])
-    injection = KVInjection(**settings.injection)
-    rotary = configs.transformer.get("use_rotary_positional_embeddings", False)
-    work = Work(
-        dtype=getattr(torch, settings.backbone.get("dtype", "float32")),
-        num_frames=(frames - 1) // ratio * ratio + 1,
-        height=height,
-        width=width,
-        block=block,
-        objective=model["objective"] or AttentionMotionFlow(),
-        target=model["target"],
-        parameterization=model["parameterization"],
-        separate_query_key=model["separate_query_key"],
-        prompts=prompts,
-        guidance=model["guidance_scale"] > 1,
     )
-    passes = cost(
-        configs.num_layers,
-        block,
-        sampler.taken(guided),
-        guided,
-        math.ceil(model["optimization_steps"] / model["gradient_reuse"]),
-        guidance=work.guidance,
-        injected_steps=min(guided, steps_of(injection.share, steps)) if injection.enabled else 0,
-        injected_block=injection.block,
-        renewed=model["target"] == "positions" and not (rotary and injection.block == 0),
+    return recipe(
+        settings.module(backbone),
+        (fitting_count(frames, backbone.temporal_ratio), height, width),
+        prompts,
+        KVInjection(**settings.injection),
+        cache,
     )
-    return Planner(configs, work, cache), passes

@@ -1,5 +1,8 @@
 """A plan in words."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from ditflow.plan.cost import Cost
 from ditflow.plan.fitting import Plan
 from ditflow.plan.phases import Work
@@ -49,7 +52,7 @@ def verdict(plan: Plan, better: Plan | None, memory: int, name: str) -> str:
     return f"It does not fit: {needs}. With {options} it needs {_gib(better.peak)}."
 
 
-def _saving(options) -> str:
+def _saving(options: Mapping[str, Any]) -> str:
     saving = ("offload", "gradient_checkpointing", "vae_tiling", "quantization")
     chosen = [
         f"{name}={_word(value)}"

@@ -83,7 +83,7 @@ def _overlay(picture: np.ndarray, colors: np.ndarray, opacity: torch.Tensor) -> 
 def _arrow(picture: np.ndarray, start: tuple[float, float], end: tuple[float, float]) -> None:
     """In place; a dark line under a bright one is seen on any colour."""
     fraction = 4  # bits: ends between pixels, so that short arrows keep their direction
-    points = [tuple(round(part * 2**fraction) for part in point) for point in (start, end)]
+    first, last = ([round(part * 2**fraction) for part in point] for point in (start, end))
     tip = min(0.5, 6 / max(1e-6, math.dist(start, end)))
     for color, thickness in (((20, 20, 20), 3), ((255, 255, 255), 1)):
-        cv2.arrowedLine(picture, *points, color, thickness, cv2.LINE_AA, fraction, tip)
+        cv2.arrowedLine(picture, first, last, color, thickness, cv2.LINE_AA, fraction, tip)

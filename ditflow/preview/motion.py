@@ -39,6 +39,7 @@ class Motion:
 
     def median_confidence(self, mask: torch.Tensor | None = None) -> float:
         """Of the displacements between different frames, of patches that the mask has part of."""
+        assert self.confidence is not None, f"{self.name} gives none"
         return self.confidence[_between_frames(self.flow, mask) > 0].median().item()
 
 
@@ -101,7 +102,9 @@ def read_motion(
     for block, output in zip(blocks, outputs, strict=True):
         sure = objective.confidence_of(output)
         sure = None if sure is None else sure.cpu()
-        read[block] = Motion(f"block {block}", objective.flow(output).cpu(), sure)
+        flow = objective.flow(output)
+        assert flow is not None, f"{type(objective).__name__} has none, which commands refuse"
+        read[block] = Motion(f"block {block}", flow.cpu(), sure)
     grid = outputs[0].grid
     ratio, count = backbone.temporal_ratio, shape[1]
     return ReferenceMotion(

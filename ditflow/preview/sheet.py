@@ -38,7 +38,7 @@ class Sheet:
         longest = np.quantile(moving.numpy(), 0.95) if len(moving) else 0.0
         self.strongest = max(1.0, float(longest))
         sure = motion.guided.confidence
-        self.most = None if sure is None else max(1e-6, sure.max().item())
+        self.confidence, self.most = sure, 0.0 if sure is None else max(1e-6, sure.max().item())
 
     def headings(self) -> list[str]:
         """Of the columns, two lines each."""
@@ -69,8 +69,8 @@ class Sheet:
             return draw_flow(picture, away, self.strongest, mask)
 
         drawn = [picture, *(flow(shown) for shown in (*motion.blocks, motion.latents))]
-        if self.most is not None:
-            confidence = motion.guided.confidence[start, end].reshape(size)
+        if self.confidence is not None:
+            confidence = self.confidence[start, end].reshape(size)
             drawn.append(draw_confidence(picture, confidence, self.most, mask))
         return drawn
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
+
 from ditflow.errors import DitflowError, shortened
 from ditflow.rating.study import LEVELS, STATEMENTS, Study
 from ditflow.utils.untrusted import read_json
@@ -16,6 +18,14 @@ class Answers:
 
     rater: str
     values: dict[str, dict[str, int]]
+
+
+class Saved(Struct):
+    """What the page saves of a rater."""
+
+    answers: dict[str, Any]
+    study: Any = None
+    rater: str | None = None
 
 
 def read_answers(paths: Sequence[Path], study: Study) -> list[Answers]:
@@ -39,23 +49,19 @@ def read_answers(paths: Sequence[Path], study: Study) -> list[Answers]:
 
 def _read(path: Path, study: Study) -> Answers:
     try:
-        content = read_json(path)
+        saved = read_json(path, Saved)
     except DitflowError as error:
         raise DitflowError(
-            f"answers={path} cannot be read as JSON; give a file that the rating page saved."
+            f"answers={path} holds no answers that the rating page saved ({error})"
         ) from error
-    if not isinstance(content, dict) or not isinstance(content.get("answers"), dict):
+    if saved.study != study.name:
         raise DitflowError(
-            f"answers={path} holds no answers; give a file that the rating page saved."
-        )
-    if content.get("study") != study.name:
-        raise DitflowError(
-            f"answers={path} is of study {shortened(content.get('study'))}, the key of "
+            f"answers={path} is of study {shortened(saved.study)}, the key of "
             f"{study.name}; give the key of its own study."
         )
-    rater, values = content.get("rater"), content["answers"]
-    if not isinstance(rater, str) or not rater:
+    if not saved.rater:
         raise DitflowError(f"answers={path} does not say whose they are; leave it out.")
+    values = saved.answers
     unknown = [name for name in values if name not in study.trials]
     if unknown:
         raise DitflowError(
@@ -70,13 +76,9 @@ def _read(path: Path, study: Study) -> Answers:
     for name, given in values.items():
         for statement in STATEMENTS:
             value = given.get(statement) if isinstance(given, dict) else None
-            if not _is_level(value):
+            if type(value) is not int or not 1 <= value <= len(LEVELS):
                 raise DitflowError(
                     f"answers={path}: {statement} of trial {name} is {shortened(value)}; it must "
                     f"be a whole number, 1 to {len(LEVELS)}."
                 )
-    return Answers(rater, values)
-
-
-def _is_level(value: Any) -> bool:
-    return type(value) is int and 1 <= value <= len(LEVELS)
+    return Answers(saved.rater, values)

@@ -4,15 +4,17 @@ import json
 import random
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
+
 from ditflow.errors import DitflowError
 from ditflow.pages.benchmark import reference_in, video_in
 from ditflow.pages.templating import render
-from ditflow.utils.files import whole, write_text
+from ditflow.utils.files import atomic_write, write_text
 from ditflow.utils.hashing import hash_of
 from ditflow.utils.untrusted import read_json
 
@@ -46,11 +48,12 @@ class Trial:
     seed: int
 
 
-@dataclass(frozen=True)
-class Study:
-    """Attributes:
-    name: hash of all trials; answers carry it.
-    trials: by anonymous name.
+class Study(Struct, frozen=True, rename={"name": "study"}):
+    """What `key.json` holds.
+
+    Attributes:
+        name: hash of all trials; answers carry it.
+        trials: by anonymous name.
     """
 
     name: str
@@ -88,7 +91,7 @@ def choose_results(
         )
     random.Random(seed).shuffle(left)
     used: Counter[Any] = Counter()
-    chosen = []
+    chosen: list[dict[str, Any]] = []
     for _ in range(pairs):
         pair = min(left, key=lambda pair: (used[pair[0]], used[pair[1]]))
         left.remove(pair)
@@ -132,7 +135,8 @@ def write_study(records: Sequence[dict[str, Any]], folder: Path, output: Path, s
     for record in records:
         copied[references[record["video"]]] = reference_in(folder, record)
     for name, video in sorted(copied.items()):
-        with whole(page / "videos" / f"{name}.mp4") as partial:
+        with atomic_write(page / "videos" / f"{name}.mp4") as partial:
+            assert video is not None  # of a record that names one
             shutil.copyfile(video, partial)  # contents alone: times would tell the order of methods
     shown = [
         {
@@ -157,21 +161,19 @@ def read_study(path: Path) -> Study:
         DitflowError: no such file, or not a key.
     """
     try:
-        content = read_json(path)
-        trials = {name: Trial(**trial) for name, trial in content["trials"].items()}
-        study = Study(content["study"], trials)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        study = read_json(path, Study)
+    except DitflowError as error:
         raise DitflowError(
             f"key={path} is not the {KEY} that ditflow rate make wrote; give that one."
         ) from error
-    if study.name != hash_of({name: asdict(trial) for name, trial in trials.items()}):
+    if study.name != hash_of({name: asdict(trial) for name, trial in study.trials.items()}):
         raise DitflowError(
             f"key={path} was changed since ditflow rate make wrote it; make it anew."
         )
     return study
 
 
-def _names(seed: int):
+def _names(seed: int) -> Iterator[str]:
     """Anonymous names, each once."""
     draw, given = random.Random(f"names {seed}"), set()
     while True:

@@ -5,7 +5,7 @@ from typing import Any
 
 from lightning.fabric.plugins import TorchCheckpointIO
 
-from ditflow.utils.files import whole
+from ditflow.utils.files import atomic_write
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -15,5 +15,5 @@ class WholeCheckpoints(TorchCheckpointIO):
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
     ) -> None:
         """Raises `DitflowError` where the disk is full, and leaves the checkpoint before."""
-        with whole(Path(path)) as partial:
+        with atomic_write(Path(path)) as partial:
             super().save_checkpoint(checkpoint, partial, storage_options)

@@ -25,22 +25,36 @@ def claim(folder: Path, shared: bool = False) -> Iterator[None]:
         DitflowError: it cannot be written to, or another run that goes on writes to it.
     """
     make_output(folder)
-    lock = FileLock(folder / LOCK, timeout=0)
+    with locked(folder / LOCK) as own:
+        if not own:
+            raise DitflowError(
+                f"output={folder} is being written to by another run; wait for it, or give another "
+                "folder."
+            )
+        if not shared:  # all that is half written is of runs that were killed
+            remove_results(folder, (".*.partial*", "checkpoints/.*.partial*"))
+        yield
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[bool]:
+    """Hold a lock until the block ends, or the process does, however; False if another holds it.
+
+    Args:
+        path: of the lock's file, which is removed after it.
+    """
+    lock = FileLock(path, timeout=0)
     try:
         lock.acquire()
-    except Timeout as error:
-        raise DitflowError(
-            f"output={folder} is being written to by another run; wait for it, or give another "
-            "folder."
-        ) from error
-    if not shared:  # all that is half written is of runs that were killed
-        remove_results(folder, (".*.partial*", "checkpoints/.*.partial*"))
+    except Timeout:
+        yield False
+        return
     try:
-        yield
+        yield True
     finally:
         # Unlinked while held: who opened it meanwhile finds that out and opens a new one.
         with suppress(OSError):
-            (folder / LOCK).unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
         lock.release()
 
 

@@ -4,10 +4,8 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from ditflow.runs.folder import COMMANDS, MANIFEST
 from ditflow.utils.files import write_text
-
-COMMANDS = "commands.txt"
-MANIFEST = "manifest.yaml"
 
 
 def record_command(folder: Path, args: Sequence[str]) -> None:

@@ -57,7 +57,7 @@ class Predictions:
     def _is_finished(self, item: Item) -> bool:
         path = self.path(item)
         try:
-            record = read_json(self._record_path(item))
+            record = read_json(self._record_path(item), dict[str, Any])
         except DitflowError:
             return False
         if not path.exists():
@@ -65,8 +65,7 @@ class Predictions:
         own = self._record(item)
         if record == own:
             return True
-        known = record if isinstance(record, dict) else {}
-        different = next(name for name in [*own, "format"] if known.get(name) != own.get(name))
+        different = next(name for name in [*own, "format"] if record.get(name) != own.get(name))
         raise DitflowError(
             f"output: {path} was made with another {different}; replace it by --overwrite true, "
             "or give another folder."

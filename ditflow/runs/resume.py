@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from ditflow.errors import DitflowError
+from ditflow.runs.folder import CHECKPOINTS, LAST
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +23,7 @@ def checkpoint_path(given: str | Path) -> Path | None:
     """
     path = Path(given)
     if path.is_dir():
-        path = path / "checkpoints" / "last.ckpt"
+        path = path / CHECKPOINTS / f"{LAST}.ckpt"
         if not path.exists():
             log.info("No guided step was finished in %s: beginning anew.", given)
             return None

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ditflow.embedding.checks import LOADER
-from ditflow.embedding.header import read_header
 from ditflow.embedding.hub import embedding_file
+from ditflow.embedding.reader import read_header
 from ditflow.errors import DitflowError, shortened
 from ditflow.settings.trust import check_backbone_is_known
 from ditflow.utils.shipped import MANIFESTS, PRESETS, shipped_files
@@ -80,7 +80,7 @@ def expand(args: Sequence[str]) -> list[str]:
     if resumed is not None and Path(resumed).is_dir():  # by default it goes on where it was
         folder = {"trainer": {"default_root_dir": resumed}}
         expanded = ["--config", json.dumps(folder), *expanded]
-    if not any(_names_backbone(config) for config in _values(expanded, "--config", "-c")):
+    if not any(names_backbone(config) for config in _values(expanded, "--config", "-c")):
         expanded = ["--config", str(preset_path(DEFAULT_PRESET)), *expanded]
     return [subcommand, *expanded]
 
@@ -97,7 +97,7 @@ def over_default(configs: Sequence[str]) -> list[str]:
     Raises:
         DitflowError: one is not there, or cannot be read.
     """
-    named = any(_names_backbone(str(preset_path(config))) for config in configs)
+    named = any(names_backbone(str(preset_path(config))) for config in configs)
     return list(configs) if named else [DEFAULT_PRESET, *configs]
 
 
@@ -206,13 +206,14 @@ def _as_list(name: str, values: list[str]) -> str:
         ) from error
 
 
-def _names_backbone(config: str) -> bool:
-    """Whether a configuration (a file, or text) says which backbone."""
-    model = read_mapping(config).get("model")
-    return isinstance(model, dict) and "backbone" in model
+def names_backbone(config: str | Mapping[str, Any]) -> bool:
+    """Whether a configuration (a file, text or mapping) says which backbone."""
+    read = read_mapping(config) if isinstance(config, str) else config
+    model = read.get("model")
+    return isinstance(model, Mapping) and "backbone" in model
 
 
-def _values(args: list[str], *names: str) -> list[str]:
+def _values(args: Sequence[str], *names: str) -> list[str]:
     """Every value of an option."""
     found = []
     for index, token in enumerate(args):
@@ -222,6 +223,6 @@ def _values(args: list[str], *names: str) -> list[str]:
     return found
 
 
-def _value(args: list[str], name: str) -> str | None:
+def _value(args: Sequence[str], name: str) -> str | None:
     """The first value of an option."""
     return next(iter(_values(args, name)), None)

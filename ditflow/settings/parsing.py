@@ -1,14 +1,18 @@
-"""Argument parsers whose errors are one line."""
+"""Command lines from typed functions, and parsers whose errors are one line."""
 
-from typing import Any, NoReturn
+import inspect
+from collections.abc import Callable, Sequence
+from types import NoneType, UnionType
+from typing import Any, NoReturn, Union, get_args, get_origin, get_type_hints
 
+import docstring_parser
 from jsonargparse import ArgumentParser
 
 from ditflow.errors import DitflowError, shortened
 
 
-class OneLineErrors:
-    """Mixed into a parser: what is wrong is raised as `DitflowError`, in one line."""
+class CommandParser(ArgumentParser):
+    """A parser that raises what is wrong as `DitflowError`, in one line."""
 
     def __init__(self, *args: Any, **kwargs: Any):
         # `--conf` would go past what looks for `--config` before the parser.
@@ -29,11 +33,54 @@ class OneLineErrors:
         raise DitflowError(shortened(" ".join(lines), 2000))
 
 
-class CommandParser(OneLineErrors, ArgumentParser):
-    """Of the commands that are not LightningCLI's."""
+NAMES = {"config": ("-c", "--config"), "prompts": ("--prompts", "--prompt")}
+"""Those of options that take several values and have a second name."""
 
-    def add_presets(self) -> None:
-        """Add `--config`: presets, at once or by repeating it; None if none is given."""
-        self.add_argument(
-            *("-c", "--config"), type=str, nargs="+", action="extend", help="Presets, stacked."
-        )
+
+def command_parser(name: str, command: Callable[..., int | None]) -> CommandParser:
+    """The command line of a function, from its signature and its docstring in Google's style.
+
+    What stands before `*` is positional, what follows it is an option, `--start-frame` for
+    `start_frame`. A `Sequence` takes every value up to the next option; `config` can be repeated,
+    too. `X | None` is typed as X, but a bool as true, false or null.
+
+    Args:
+        name: of the command, as it is typed after `ditflow`.
+        command: returns the exit status, or None for 0.
+    """
+    documented = docstring_parser.parse(inspect.getdoc(command) or "")
+    said = {parameter.arg_name: parameter.description for parameter in documented.params}
+    description = documented.description or ""
+    if documented.returns is not None:
+        description += f"\n\nReturns: {documented.returns.description}"
+    parser = CommandParser(prog=f"ditflow {name}", description=description)
+    types = get_type_hints(command)
+    for key, parameter in inspect.signature(command).parameters.items():
+        kind = _without_none(types[key])
+        several = get_origin(kind) is Sequence
+        required = parameter.default is parameter.empty
+        given: dict[str, Any] = {"type": get_args(kind)[0] if several else kind}
+        if not required:
+            given["default"] = parameter.default
+        if several:
+            given["nargs"] = "+"
+        if key == "config":
+            given["action"] = "extend"
+        if parameter.kind is parameter.KEYWORD_ONLY:
+            option = (f"--{key.replace('_', '-')}",)
+            names = NAMES.get(key, option) if several else option
+            given["required"] = required
+        else:
+            names = (key,)
+            if not required:
+                given["nargs"] = "?"
+        parser.add_argument(*names, help=said.get(key), **given)
+    return parser
+
+
+def _without_none(kind: Any) -> Any:
+    """X for `X | None`: an option that is left out is None. Of a bool, null can be typed."""
+    if get_origin(kind) not in (Union, UnionType) or kind == bool | None:
+        return kind
+    (kind,) = (each for each in get_args(kind) if each is not NoneType)
+    return kind

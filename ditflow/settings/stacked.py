@@ -2,11 +2,12 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pkgutil import resolve_name
 from typing import Any
 
-from jsonargparse import ArgumentParser
+import yaml
+from jsonargparse import ArgumentParser, Namespace
 
 from ditflow.backbones.base import Backbone
 from ditflow.callbacks import KVInjection
@@ -40,6 +41,7 @@ class Settings:
         data: of `MotionDataModule`.
         source: the stacked presets as read, for comparison and hashing.
         loader: where what loads the backbone is found, `load_backbone` or code of one's own.
+        written: gives the same as YAML.
     """
 
     backbone: dict[str, Any]
@@ -48,6 +50,13 @@ class Settings:
     data: dict[str, Any]
     source: dict[str, Any]
     loader: str = LOADER
+    written: Callable[[], str] = field(default=lambda: "", repr=False, compare=False)
+
+    def configuration(self) -> dict[str, Any]:
+        """All of it but what is None, in the plain values and the order of a configuration file."""
+        whole = yaml.safe_load(self.written())
+        loaded_by = {"class_path": self.loader, "init_args": whole.pop("backbone")}
+        return whole | {"model": {"backbone": loaded_by, **whole["model"]}}
 
     @property
     def own_loader(self) -> bool:
@@ -122,12 +131,13 @@ def read_settings(*configs: str | Mapping[str, Any]) -> Settings:
         reason = " ".join(str(error).split())
         raise DitflowError(f"config={names} is not usable: {reason}") from error
     return Settings(
-        vars(made.backbone),
+        vars(made.get("backbone", Namespace())),  # a loader may take none
         vars(made.model),
         vars(made.kv_injection),
         vars(made.data),
         source=stacked,
         loader=loader,
+        written=lambda: parser.dump(parsed, skip_validation=True),
     )
 
 
@@ -135,7 +145,7 @@ def stack(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """Merge mappings; another `class_path` replaces a class and its arguments as a whole."""
     merged = dict(below)
     for key, value in above.items():
-        own = merged.get(key)
+        own: Any = merged.get(key)
         both = isinstance(own, Mapping) and isinstance(value, Mapping)
         if both and value.get("class_path", own.get("class_path")) == own.get("class_path"):
             merged[key] = stack(own, value)

@@ -1,0 +1,1 @@
+"""The embedded world: tiny pipelines, really trained, and clips to move them by."""

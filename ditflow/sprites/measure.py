@@ -62,7 +62,8 @@ def attributes(video: torch.Tensor, frames: int = 7) -> dict[str, str]:
         inner = cv2.erode(mask.astype(np.uint8), np.ones((3, 3))) > 0
         pixels = frame[:, torch.from_numpy(inner if inner.sum() > 10 else mask)]
         color = pixels.median(dim=1).values
-        colors.append(min(COLORS, key=lambda name, c=color: _distance(c, COLORS[name])))
+        away = {name: _distance(color, rgb) for name, rgb in COLORS.items()}
+        colors.append(min(away, key=away.__getitem__))
         shapes.append(_shape(mask))
     return {
         "shape": _vote(shapes),

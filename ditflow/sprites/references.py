@@ -1,6 +1,8 @@
 """Drawn reference clips for benchmarks, with exact scores on pixels beside the tracks'."""
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -39,7 +41,7 @@ class SpritesReferences(References):
             if not path.exists():
                 write_video(render([clip])[0], path, FPS)
             noise = seed - self.first_seed
-            made.append(Reference(f"clip-{seed}", path, seed=noise, **prompts))
+            made.append(Reference(name=f"clip-{seed}", video=path, seed=noise, **prompts))
         return made
 
     def extra(self, video: torch.Tensor, reference: torch.Tensor, prompt: str) -> dict[str, float]:
@@ -53,7 +55,7 @@ class SpritesReferences(References):
         }
 
 
-def clip_and_prompts(seed: int) -> tuple[Clip, dict[str, str]]:
+def clip_and_prompts(seed: int) -> tuple[Clip, dict[str, Any]]:
     """A clip that moves, and its three prompts.
 
     `caption` is the clip's own; `subject` has another shape and colour on its background; `scene`
@@ -64,7 +66,7 @@ def clip_and_prompts(seed: int) -> tuple[Clip, dict[str, str]]:
     while clip.motion == "still":
         clip = sample_clip(generator)
 
-    def other(options, own: str) -> str:
+    def other(options: Iterable[str], own: str) -> str:
         rest = [name for name in options if name != own]
         return rest[int(torch.randint(len(rest), (), generator=generator))]
 

@@ -5,7 +5,7 @@ generated video can come from nowhere but its noise or a reference.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -114,7 +114,7 @@ def reversed_clip(clip: Clip) -> Clip:
     return replace(clip, path=clip.path[::-1])
 
 
-def _path(motion: str, uniform) -> list[tuple[float, float]]:
+def _path(motion: str, uniform: Callable[[float, float], float]) -> list[tuple[float, float]]:
     """`NUM_FRAMES` centres of one kind of motion; it may leave the picture (the caller redraws)."""
     start = complex(uniform(0.1, 0.9), uniform(0.1, 0.9))
     heading = uniform(0, 2 * math.pi)

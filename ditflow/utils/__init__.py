@@ -1,0 +1,1 @@
+"""Files, hashes, caches, strangers' text: what two or more rooms use."""

@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from ditflow.errors import DitflowError
-from ditflow.utils.files import whole, write_text
+from ditflow.utils.files import atomic_write, write_text
 from ditflow.utils.hashing import hash_of
 from ditflow.version import __version__
 
@@ -56,7 +56,10 @@ def cached_tensor(kind: str, key: Any, make: Callable[[], torch.Tensor]) -> torc
         return load_file(path)["tensor"]
     except (OSError, SafetensorError, KeyError):
         made = make()
-    with suppress(DitflowError, SafetensorError), whole(path) as partial:  # made again next time
+    with (
+        suppress(DitflowError, SafetensorError),
+        atomic_write(path) as partial,
+    ):  # made again next time
         save_file({"tensor": made.cpu().contiguous()}, partial)
     return made
 

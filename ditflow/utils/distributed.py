@@ -6,15 +6,15 @@ import torch.distributed
 from lightning import Trainer
 
 
-def own(trainer: Trainer, items: list[Any]) -> list[Any]:
+def local_share(trainer: Trainer, items: list[Any]) -> list[Any]:
     """This process' part of what there is one of for each prompt, in the order of the prompts."""
     each = len(items) // trainer.world_size
     first = trainer.global_rank * each
     return items[first : first + each]
 
 
-def gathered(trainer: Trainer, items: list[Any]) -> list[Any]:
-    """All processes' parts together; the inverse of `own`. Every process must call it."""
+def all_gather(trainer: Trainer, items: list[Any]) -> list[Any]:
+    """All processes' parts together; the inverse of `local_share`. Every process must call it."""
     if trainer.world_size == 1:
         return items
     parts: list[list[Any]] = [[] for _ in range(trainer.world_size)]

@@ -29,12 +29,16 @@ def make_output(folder: Path) -> None:
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path, flush: bool = True) -> Iterator[Path]:
     """Write a file whole or not at all: yields the name to write it under, beside its own.
 
     What was written is flushed to the disk and renamed; after an exception nothing of it is left,
     and what had the name before is still there. The name is each writer's own: several of a
     benchmark, on one machine or several, may make the same reference at once.
+
+    Args:
+        path: of the file.
+        flush: to the disk, so that it is whole also after the machine has lost its power.
 
     Raises:
         DitflowError: the disk is full or does not take the file.
@@ -43,8 +47,9 @@ def whole(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield partial
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())
+        if flush:
+            with partial.open("rb+") as file:
+                os.fsync(file.fileno())
         partial.replace(path)
     except OSError as error:
         raise DitflowError(
@@ -79,9 +84,9 @@ def full_disks_in_one_place() -> Iterator[None]:
         threading.excepthook = before
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text, whole or not at all; see `whole`."""
-    with whole(path) as partial:
+def write_text(path: Path, text: str, flush: bool = True) -> None:
+    """Write a text, whole or not at all; see `atomic_write`."""
+    with atomic_write(path, flush) as partial:
         partial.write_text(text, encoding="utf-8")
 
 

@@ -10,7 +10,12 @@ import torch
 
 
 def hash_of(value: Any, length: int = 16) -> str:
-    """Of plain values; what JSON does not know goes in as its text."""
+    """Of plain values; what JSON does not know goes in as its text.
+
+    Example:
+        >>> hash_of({"a": 1, "b": 2}) == hash_of({"b": 2, "a": 1})
+        True
+    """
     text = json.dumps(value, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:length]
 
@@ -35,5 +40,5 @@ def hash_of_tensors(*tensors: torch.Tensor, length: int = 16) -> str:
     digest = hashlib.sha256()
     for tensor in tensors:
         digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()[:length]

@@ -5,12 +5,16 @@ can stand for billions of values: both are counted from the parser's events, bef
 """
 
 import json
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import msgspec
 import yaml
 
-from ditflow.errors import DitflowError, reason_of
+from ditflow.errors import DitflowError, reason_of, shortened
+
+T = TypeVar("T")
 
 UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """What PyYAML raises beside its own errors, such as for the date 2020-99-99, or `!!int ""`."""
@@ -88,8 +92,12 @@ def _problem(text: str) -> str | None:
     return None
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, kind: type[T]) -> T:
     """The values of a JSON file.
+
+    Args:
+        path: of the file.
+        kind: what they must be, see `checked`.
 
     Raises:
         DitflowError: it is not there, larger than 8 MiB, or none that `parse_json` takes.
@@ -99,18 +107,19 @@ def read_json(path: Path) -> Any:
             content = file.read(MOST_JSON_BYTES + 1)
         if len(content) > MOST_JSON_BYTES:
             raise ValueError("larger than 8 MiB")
-        return parse_json(content.decode("utf-8"))
+        return parse_json(content.decode("utf-8"), kind)
     except (OSError, ValueError) as error:
         raise DitflowError(
             f"{path} cannot be read as JSON ({reason_of(error)}); give a file that ditflow wrote."
         ) from error
 
 
-def parse_json(text: str) -> Any:
+def parse_json(text: str, kind: type[T]) -> T:
     """The values of a JSON text, every text in which can be written as UTF-8.
 
     Raises:
-        ValueError: it is no JSON, is nested deeper than 50, or has half of a surrogate pair.
+        ValueError: it is no JSON, is nested deeper than 50, has half of a surrogate pair, or is of
+            another kind.
     """
     try:
         content = json.loads(text)
@@ -123,8 +132,29 @@ def parse_json(text: str) -> Any:
                 value.encode("utf-8")
         level = [inner for value in level for inner in _inside(value)]
         if not level:
-            return content
+            return checked(content, kind)
     raise ValueError(f"nested deeper than {DEEPEST}")
+
+
+def checked(values: Any, kind: type[T]) -> T:
+    """Plain values as a type says that they are: of its types and within its bounds, nothing
+    converted but lists to tuples and whole numbers to floats.
+
+    Args:
+        values: as JSON has them.
+        kind: a type, dataclass or `msgspec.Struct`; `Annotated` with `msgspec.Meta` for bounds.
+
+    Raises:
+        ValueError: one line that says, as `name=value`, which does not fit and why.
+    """
+    try:
+        return msgspec.convert(values, kind)
+    except msgspec.ValidationError as error:
+        reason, _, place = str(error).partition(" - at ")
+        name = re.match(r"`\$\.(\w+)", place)
+        if name and isinstance(values, dict) and name[1] in values:
+            reason = f"{name[1]}={shortened(values[name[1]])}: {reason}"
+        raise ValueError(shortened(reason, 200)) from error
 
 
 def _inside(value: Any) -> list[Any]:

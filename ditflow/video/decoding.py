@@ -1,11 +1,12 @@
 """Open a video file by decord, which is loaded only where one is read."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 
-def open_video(path: Path):
+def open_video(path: Path) -> Any:
     """decord's reader of a file with at least one frame.
 
     Raises:
@@ -24,7 +25,7 @@ def open_video(path: Path):
     return reader
 
 
-def evenly_timed(reader) -> list[int]:
+def evenly_timed(reader: Any) -> list[int]:
     """Frame numbers at even times: of a variable rate, such as a phone's, some come twice."""
     count = len(reader)
     try:
@@ -43,7 +44,7 @@ def evenly_timed(reader) -> list[int]:
     return (np.searchsorted(starts, times + step / 4, side="right") - 1).tolist()
 
 
-def decoded(reader, index: int) -> np.ndarray:
+def decoded(reader: Any, index: int) -> np.ndarray:
     """One frame, [height, width, 3], uint8."""
     frame = reader[index].asnumpy()
     height, width, channels = frame.shape

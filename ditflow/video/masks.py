@@ -1,18 +1,14 @@
 """Read a mask: which part of the reference is to guide."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from ditflow.errors import DitflowError
-from ditflow.video.reading import (
-    IMAGE_SUFFIXES,
-    FrameRange,
-    frame_count,
-    open_footage,
-    read_picture,
-)
+from ditflow.video.in_memory import Frames, count_frames, mask_pixels, open_video_or_frames
+from ditflow.video.reading import IMAGE_SUFFIXES, FrameRange, read_picture
 from ditflow.video.sizing import resize_and_crop
 
 OBJECT = 64
@@ -21,13 +17,18 @@ of DAVIS annotations; what compression leaves of black is not."""
 
 
 def read_mask(
-    path: Path, video: Path, frames: FrameRange, source: tuple[int, int, int], size: tuple[int, int]
+    mask: Path | Frames,
+    video: Path | Frames,
+    frames: FrameRange,
+    source: tuple[int, int, int],
+    size: tuple[int, int],
 ) -> torch.Tensor:
     """A mask of a reference, cut, resized and cropped exactly as the reference was.
 
     Args:
-        path: one image for all frames, or a video or folder with one for each of the reference's.
-        video: the reference's file or folder.
+        mask: one image for all frames, or a video or folder with one for each of the reference's;
+            or either in memory.
+        video: the reference's file, folder or frames.
         frames: taken from the reference.
         source: (frames, height, width) of the reference as it was read, cut but not resized.
         size: (height, width) that it was fitted to.
@@ -38,39 +39,53 @@ def read_mask(
     Raises:
         DitflowError: no such file, not a mask of this reference, or one that leaves nothing.
     """
-    if not path.exists():
+    if isinstance(mask, Path) and not mask.exists():
         raise DitflowError(
-            f"mask={path} does not exist; give an image, a video or a frames folder."
+            f"mask={mask} does not exist; give an image, a video or a frames folder."
         )
+    path = mask if isinstance(mask, Path) else "the mask given"
+    reference = video if isinstance(video, Path) else "the frames given"
     length, *own = source
-    if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES:
-        height, width = (covered := _read_image(path)).shape[1:]
+    still = _still_image(mask)
+    if still is not None:
+        covered: Iterable[np.ndarray] = still
+        height, width = still.shape[1:]
     else:
-        counts = frame_count(path, "mask"), frame_count(video)
+        counts = count_frames(mask, "mask"), count_frames(video)
         if counts[0] != counts[1]:
             raise DitflowError(
-                f"mask={path} has {counts[0]} frames, but video={video} has {counts[1]}; give a "
-                "mask with a frame for each, or one image for all."
+                f"mask={path} has {counts[0]} frames, but video={reference} has {counts[1]}; give "
+                "a mask with a frame for each, or one image for all."
             )
-        footage = open_footage(path, frames, "mask")[:length]
+        footage = open_video_or_frames(mask, frames, "mask")[:length]
         height, width = footage.height, footage.width
         covered = (frame.max(-1) > OBJECT for frame in footage)
     # Another resolution is no harm; other proportions are another picture.
     if abs(height * own[1] - width * own[0]) > max(height, width, *own):
         raise DitflowError(
-            f"mask={path} is {height}x{width}, but video={video} is {own[0]}x{own[1]} (height x "
-            "width); give a mask of the reference's size or proportions."
+            f"mask={path} is {height}x{width}, but video={reference} is {own[0]}x{own[1]} (height "
+            "x width); give a mask of the reference's size or proportions."
         )
     fitted = [
         resize_and_crop(torch.from_numpy(frame)[None, None].float(), *size) for frame in covered
     ]
-    mask = torch.cat(fitted)[:, 0]
-    if not mask.any():
+    whole = torch.cat(fitted)[:, 0]
+    if not whole.any():
         raise DitflowError(
             f"mask={path} leaves nothing of the reference as the model sees it; the object must "
             "be white and the rest black, and inside the centre crop and the frames taken."
         )
-    return mask.expand(length, -1, -1)
+    return whole.expand(length, -1, -1)
+
+
+def _still_image(mask: Path | Frames) -> np.ndarray | None:
+    """[1, height, width] of bool, of one for all frames; None of one for each."""
+    if not isinstance(mask, Path):
+        pixels = mask_pixels(mask)
+        return pixels.max(-1) > OBJECT if len(pixels) == 1 else None
+    if mask.is_file() and mask.suffix.lower() in IMAGE_SUFFIXES:
+        return _read_image(mask)
+    return None
 
 
 def _read_image(path: Path) -> np.ndarray:

@@ -73,7 +73,12 @@ def labelled_sheet(
 
 
 def side_by_side(videos: Sequence[torch.Tensor], gap: int = 4) -> torch.Tensor:
-    """Videos [T, 3, height, width] in a row, cut to the shortest, scaled to the first's height."""
+    """Videos [T, 3, height, width] in a row, cut to the shortest, scaled to the first's height.
+
+    Example:
+        >>> side_by_side([torch.zeros(5, 3, 8, 8)] * 2, gap=4).shape
+        torch.Size([5, 3, 8, 20])
+    """
     length = min(len(video) for video in videos)
     height = videos[0].shape[-2]
     columns: list[torch.Tensor] = []
@@ -89,7 +94,12 @@ def side_by_side(videos: Sequence[torch.Tensor], gap: int = 4) -> torch.Tensor:
 
 
 def grid(videos: Sequence[torch.Tensor], columns: int = 5, gap: int = 4) -> torch.Tensor:
-    """Videos [T, 3, height, width] in rows of so many, cut to the shortest."""
+    """Videos [T, 3, height, width] in rows of so many, cut to the shortest.
+
+    Example:
+        >>> grid([torch.zeros(5, 3, 8, 8)] * 3, columns=2, gap=4).shape
+        torch.Size([5, 3, 20, 20])
+    """
     length = min(len(video) for video in videos)
     rows = [
         side_by_side([video[:length] for video in videos[first : first + columns]], gap)

@@ -196,10 +196,10 @@ def read_picture(path: Path, mode: str) -> np.ndarray:
         ValueError: it is none, damaged, larger than `MOST_PIXELS`, or of numbers without a range.
     """
     try:
-        with Image.open(path) as image:
-            if image.width * image.height > MOST_PIXELS:
-                raise ValueError(f"{image.height}x{image.width}")
-            kind, image = image.format, ImageOps.exif_transpose(image)
+        with Image.open(path) as opened:
+            if opened.width * opened.height > MOST_PIXELS:
+                raise ValueError(f"{opened.height}x{opened.width}")
+            kind, image = opened.format, ImageOps.exif_transpose(opened)
             if image.mode.startswith("I;16") or (image.mode, kind) == ("I", "PNG"):
                 # Pillow would cut these 16 bits off at 255; of colours it takes the upper 8.
                 image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))

@@ -19,6 +19,11 @@ def scene_cuts(frames: torch.Tensor, size: int = 16, least: float = 0.1) -> list
         frames: [T, 3, height, width] in [0, 1].
         size: of the small pictures, pixels.
         least: mean absolute difference of a cut.
+
+    Example:
+        >>> frames = torch.cat([torch.zeros(4, 3, 32, 32), torch.ones(4, 3, 32, 32)])
+        >>> scene_cuts(frames)
+        [4]
     """
     small = F.adaptive_avg_pool2d(frames, size)
     change = (small[1:] - small[:-1]).abs().mean(dim=(1, 2, 3))

@@ -26,6 +26,10 @@ def fitting_count(num_frames: int, ratio: int) -> int:
 
     Raises:
         DitflowError: too few for k = 1.
+
+    Example:
+        >>> fitting_count(24, ratio=4)
+        21
     """
     if num_frames < 1 + ratio:
         raise DitflowError(f"num_frames={num_frames} is too few; give at least {1 + ratio}.")
@@ -57,24 +61,33 @@ def fit_size(video: Frames, height: int, width: int) -> torch.Tensor:
 
     Returns:
         [T, 3, height, width], float32 in [0, 1].
+
+    Example:
+        >>> fit_size(np.zeros((5, 4, 8, 3), np.uint8), height=2, width=2).shape
+        torch.Size([5, 3, 2, 2])
     """
     fitted = torch.empty(len(video), height, width, 3).permute(0, 3, 1, 2)  # as `as_tensor` has it
     for index, pixels in enumerate(video):
-        frame = as_tensor(pixels[None])
-        own = frame.shape[-2:]
-        if index == 0 and own != (height, width):
-            log.info(
-                "Reference: %dx%d resized to %dx%d and centre-cropped to %dx%d (height x width).",
-                *(*own, *_covering(frame, height, width), height, width),
-            )
-        fitted[index] = (
-            frame[0] if own == (height, width) else resize_and_crop(frame, height, width)[0]
-        )
+        frame: torch.Tensor = as_tensor(pixels[None])
+        if tuple(frame.shape[-2:]) != (height, width):
+            if index == 0:
+                log.info(
+                    "Reference: %dx%d resized to %dx%d and centre-cropped to %dx%d (height x "
+                    "width).",
+                    *(*frame.shape[-2:], *_covering(frame, height, width), height, width),
+                )
+            frame = resize_and_crop(frame, height, width)
+        fitted[index] = frame[0]
     return fitted
 
 
 def resize_and_crop(frames: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """Frames [T, C, ., .] in [0, 1], resized until they cover a size and centre-cropped to it."""
+    """Frames [T, C, ., .] in [0, 1], resized until they cover a size and centre-cropped to it.
+
+    Example:
+        >>> resize_and_crop(torch.zeros(1, 3, 4, 8), 2, 2).shape
+        torch.Size([1, 3, 2, 2])
+    """
     resized = _covering(frames, height, width)
     if resized[0] > FARTHEST * height or resized[1] > FARTHEST * width:
         frames = _of_proportions(frames, height, width)
@@ -103,10 +116,20 @@ def _covering(frames: torch.Tensor, height: int, width: int) -> tuple[int, int]:
 
 
 def as_tensor(video: np.ndarray) -> torch.Tensor:
-    """Frames [T, height, width, 3], uint8, as [T, 3, height, width], float32 in [0, 1]."""
+    """Frames [T, height, width, 3], uint8, as [T, 3, height, width], float32 in [0, 1].
+
+    Example:
+        >>> as_tensor(np.full((1, 2, 2, 3), 255, np.uint8)).unique()
+        tensor([1.])
+    """
     return torch.from_numpy(np.ascontiguousarray(video)).permute(0, 3, 1, 2).float() / 255
 
 
 def as_pixels(video: torch.Tensor) -> np.ndarray:
-    """Frames [T, 3, height, width] in [0, 1] as [T, height, width, 3], uint8."""
+    """Frames [T, 3, height, width] in [0, 1] as [T, height, width, 3], uint8.
+
+    Example:
+        >>> as_pixels(torch.ones(1, 3, 2, 2)).shape
+        (1, 2, 2, 3)
+    """
     return (video.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()

@@ -7,7 +7,7 @@ import imageio.v3 as iio
 import numpy as np
 import torch
 
-from ditflow.utils.files import whole
+from ditflow.utils.files import atomic_write
 from ditflow.video.sizing import as_pixels
 
 
@@ -18,7 +18,7 @@ def write_video(video: torch.Tensor, path: Path, fps: float = 8) -> None:
         DitflowError: the disk is full or does not take it.
     """
     pixels = as_pixels(video)
-    with whole(path) as partial:
+    with atomic_write(path) as partial:
         if path.suffix == ".gif":
             partial.write_bytes(encode_gif(video, fps))
         else:

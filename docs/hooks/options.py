@@ -7,7 +7,7 @@ from typing import Any
 
 from mkdocs.structure.files import File, Files
 
-from ditflow.commands.completion import parsers
+from ditflow.commands.table import COMMANDS
 
 HEADING = """\
 # Options
@@ -27,7 +27,8 @@ def on_files(files: Files, config: Any) -> Files:
 def options_page() -> str:
     """The page, in Markdown."""
     sections = [HEADING]
-    for name, parser in parsers().items():
+    for command in COMMANDS:
+        name, parser = command.name, command.parser()
         sections.append(f"## ditflow {name}\n\n{_plain(parser.description)}\n")
         for group, rows in groupby(sorted(_rows(parser), key=_order), key=lambda row: row[0]):
             title = {"": "", "trainer": "Lightning's trainer"}.get(group, group)

@@ -176,7 +176,7 @@ def test_a_fit_is_an_ordinary_fit_and_plays(page, fitted, reference_video):
     assert typed.endswith("--target=positions --output runs/app/fit-1")
     assert {path.name for path in fitted.iterdir()} == {
         *("motion.safetensors", "video.mp4", "reference.mp4", "comparison.mp4", "config.yaml"),
-        *("tensorboard", "checkpoints", "commands.txt", "index.html"),
+        *("tensorboard", "checkpoints", "commands.txt", "index.html", "progress.json"),
     }
     names = [video.get_attribute("aria-label") for video in videos(page)]
     assert names == ["reference", "a blue square on a white background"]

@@ -31,7 +31,7 @@ def handlers(root: Path, *examples: Example) -> Handlers:
 
 def test_a_backbone_of_ones_own_is_named_by_what_loads_it(tmp_path):
     settings = replace(read_settings("sprites-rope"), backbone={}, loader="mine.load")
-    page = build(Jobs(tmp_path), [], settings, [], 100)
+    page = build(Handlers(Jobs(tmp_path), [], settings, [], 100))
     assert "a reference does, by mine.load." in str(page.get_config_file())
 
 

@@ -2,16 +2,20 @@
 
 import logging
 import time
+from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 
 from ditflow import DitflowError
 from ditflow.app.command_lines import fit_args
-from ditflow.app.job import WARNING, Job
+from ditflow.app.job import Job
 from ditflow.app.queue import Jobs
 from ditflow.app.view import outcome, result_html, run_choices, status_html
-from ditflow.commands.run_command import Marking
+from ditflow.runs.progress import RunProgress, read_progress
 from tests.app.test_parts import PRESET
+
+GUIDED = "guided step"
 
 
 def ended(job):
@@ -27,8 +31,8 @@ def test_one_command_at_a_time(tmp_path):
         jobs.start("preview", lambda folder: [])
     assert 'data-state="running"' in status_html(slow)
     assert ended(slow) == "failed"
-    assert outcome(slow, slow.output()).startswith(f"embedding={slow.folder}")
-    assert "Traceback" not in slow.output()
+    assert outcome(slow).startswith(f"embedding={slow.folder}")
+    assert "Traceback" not in "\n".join(slow.lines())
     assert 'role="alert"' in status_html(slow)
     assert result_html(slow).count("<video") == 0
     # A failed one without a folder keeps its number: its log is there.
@@ -41,28 +45,53 @@ def test_one_command_at_a_time(tmp_path):
 
 def test_warnings_are_shown_while_a_command_runs_and_after(tmp_path):
     log = tmp_path / "fit-1.log"
+    log.touch()
     job = Job("fit", tmp_path / "fit-1", [], log, None, 0.0, tmp_path, 1.0)
-    warned = f"{WARNING}The reference seems to change; choose frames by --num-frames.\n"
-    bar = "Guided step 1/2:  50%|█  | 1/2 [00:00<00:01, 9it/s]"
-    with log.open("a") as file:
-        file.write(f"Reference: 9 frames.\n{bar}{warned}{warned}{WARNING}Stopped; go on.\n")
-        file.write(f"\r{bar}" * 4000)  # what is said is far from the end by now
-        file.write(f"\n{WARNING}No")
     said = ["The reference seems to change; choose frames by --num-frames."]
-    assert job.warnings() == said
-    with log.open("a") as file:
-        file.write("thing moves.\n")
-    assert job.warnings() == [*said, "Nothing moves."]
+    with suppress(KeyboardInterrupt), RunProgress(job.folder):
+        for text in (*said, *said, "Stopped; go on."):
+            logging.getLogger("ditflow.any").warning(text)
+        assert job.warnings() == said
+        logging.getLogger("another").warning("Nothing moves.")
+        assert job.warnings() == [*said, "Nothing moves."]
+        raise KeyboardInterrupt
     shown = status_html(job)
+    assert job.state == "stopped"
     assert shown.count("choose frames by “Frames”.</p>") == 1
     assert shown.count('message warning">Nothing moves.</p>') == 1
+    assert outcome(job) == "Stopped; go on."
 
 
-def test_what_a_command_logs_as_a_warning_is_marked():
-    marked = Marking()
-    for level, expected in ((logging.INFO, "a 1"), (logging.WARNING, f"{WARNING}a 1")):
-        record = logging.LogRecord("ditflow", level, "", 1, "a %d", (1,), None)
-        assert marked.format(record) == expected
+def test_how_far_a_command_is_is_in_its_file(tmp_path):
+    log = tmp_path / "fit-1.log"
+    bar = "Guided step 1/2:  50%|█  | 1/2 [00:00<00:01, 9it/s]"
+    log.write_text(f"One.\n{bar}\r{bar}Two; broken off.\n\nThree.\n")
+    job = Job("fit", tmp_path / "fit-1", [], log, None, 0.0, tmp_path, 1.0)
+    assert job.lines() == ["One.", "Two; broken off.", "Three."]
+    assert job.progress() is None
+    with RunProgress(job.folder) as progress:
+        progress.update(phase="guided step", step=3, steps=10, fraction=0.24)
+        assert job.progress() == read_progress(job.folder)
+        shown = render_running(job)
+        assert "Guided step 3 of 10" in shown
+        assert 'aria-valuenow="24"' in shown
+        assert 'aria-current="step">Guided steps' in shown
+        progress.update(phase="decoding", step=0, steps=1, fraction=0.0, video=2, videos=4)
+        assert "Video 2 of 4: decoding</p>" in render_running(job)
+    assert job.state == "finished"
+    # What an earlier run of the folder has left says nothing of one that goes on with it.
+    assert replace(job, started=job.progress().started + 1).progress() is None
+
+
+class Running:
+    """A process that has not ended."""
+
+    def poll(self) -> None:
+        return None
+
+
+def render_running(job: Job) -> str:
+    return status_html(replace(job, process=Running()))
 
 
 def test_a_started_command_is_stopped_with_the_app(tmp_path):
@@ -83,7 +112,7 @@ def test_runs_of_an_earlier_start_are_shown(tmp_path, monkeypatch):
     assert ended(failed) == "failed"
     done = jobs.start("predict", lambda folder: ["--version", '--prompts=["--a"]'])
     assert ended(done) == "finished"
-    done.log.write_text(f"Wrote to {done.folder}:\n")
+    done.log.write_text(f"Wrote to {done.folder}:\n")  # as of a version without progress.json
     logs = failed.log.parent
     (logs / "fit-7.json").write_text("{")
     (logs / "fit-8.json").write_text('{"kind": "fit"}')
@@ -91,7 +120,7 @@ def test_runs_of_an_earlier_start_are_shown(tmp_path, monkeypatch):
 
     again = Jobs(tmp_path)
     assert again.last is again.run
-    assert run_choices(again.runs) == [
+    assert run_choices([*again.runs.values()]) == [
         ("predict-1: --a", "predict-1"),
         ("fit-1 (failed): a ring and 1 more", "fit-1"),
     ]
@@ -100,7 +129,7 @@ def test_runs_of_an_earlier_start_are_shown(tmp_path, monkeypatch):
     assert not again.last.can_go_on
     failed.folder.mkdir()
     assert again.last.can_go_on
-    assert outcome(again.last, again.last.output()) == outcome(failed, failed.output())
+    assert outcome(again.last) == outcome(failed)
     with pytest.raises(DitflowError, match="run=fit-9 is not one"):
         again.show("fit-9")
     preview = again.start("preview", lambda folder: ["--version"])
@@ -120,12 +149,12 @@ def test_a_cancelled_fit_goes_on(reference_video, tmp_path):
     jobs = Jobs(tmp_path)
     args = fit_args([], reference_video, "a red ring", PRESET, PRESET, tmp_path / "fit-1")
     job = jobs.start("fit", lambda folder: [*args, *configs])
-    while "Guided step 3/4" not in job.output():
+    while (progress := job.progress()) is None or (progress.phase, progress.step) != (GUIDED, 3):
         assert job.state == "running"
         time.sleep(0.05)
     jobs.cancel()
     assert ended(job) == "stopped"
-    assert f"--resume {job.folder}" in outcome(job, job.output())
+    assert f"--resume {job.folder}" in outcome(job)
     assert Jobs(tmp_path).last.state == "stopped"
     resumed = Jobs(tmp_path).resume()  # as when the app has been started again
     assert ended(resumed) == "finished"

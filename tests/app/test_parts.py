@@ -1,4 +1,4 @@
-"""The app's parts without a browser: command lines, progress, uploads and words."""
+"""The app's parts without a browser: command lines, uploads and words."""
 
 import json
 import os
@@ -6,7 +6,6 @@ import pickle
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
-from pkgutil import resolve_name
 
 import pytest
 import torch
@@ -22,13 +21,12 @@ from ditflow.app.command_lines import (
     predict_args,
     preview_args,
 )
-from ditflow.app.progress import Progress, progress_of, said
-from ditflow.app.shipped_examples import examples
+from ditflow.app.shipped_examples import PROMPT, examples, known_words
 from ditflow.app.uploads import keep_embedding, keep_mask, keep_video, kept_references
 from ditflow.app.view import about_embedding, message_html
-from ditflow.app.words import EXAMPLE, known_words
 from ditflow.cli import main
 from ditflow.commands.app import is_loopback, read_users
+from ditflow.commands.table import COMMANDS
 from ditflow.settings.options import expand, over_default
 from ditflow.settings.stacked import read_settings
 from ditflow.sprites.world import captions
@@ -115,19 +113,6 @@ def test_configurations_without_a_backbone_lie_over_the_default(tmp_path):
     assert over_default([str(own)]) == ["sprites-rope", str(own)]
     assert over_default(["cogvideox-5b", str(own)]) == ["cogvideox-5b", str(own)]
     assert over_default([]) == ["sprites-rope"]
-
-
-def test_progress_is_the_last_bar():
-    assert progress_of("Reference: 24 frames cut to 21 (4k+1).\n") is None
-    bars = "Encoding the reference: 100%|██| 1/1 [00:00<00:00]\n"
-    bars += "\rGuided step 3/10:  40%|████      | 2/5 [00:00<00:00, loss=1.9]"
-    assert progress_of(bars) == Progress("Guided step", 3, 10, pytest.approx(0.24))
-    bars += (
-        "\n\rDenoising:   0%|  | 0/20 [00:00<?, ?it/s]\rDenoising:  50%|█  | 10/20 [00:00<00:01]"
-    )
-    assert progress_of(bars) == Progress("Denoising", 10, 20, 0.5)
-    bars += "\rDenoising:  55%|█  | 11/20 [00:00<00:01, 9it/s]"
-    assert said(f"One.\n{bars}Two; broken off.\n\nThree.\n") == "One.\nTwo; broken off.\nThree."
 
 
 def test_a_reference_is_kept_once(reference_video, tmp_path):
@@ -221,7 +206,7 @@ def test_of_an_embedding_of_latents_it_says_what_it_is_no_good_for(target, expec
 
 def test_the_words_that_the_sprites_know():
     assert "ring" in known_words()
-    assert EXAMPLE in captions()
+    assert PROMPT in captions()
 
 
 def test_texts_are_never_markup():
@@ -271,4 +256,5 @@ def test_the_parser_needs_no_gradio(monkeypatch):
     for name in [name for name in sys.modules if name.startswith("ditflow.app")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "gradio", None)  # importing it fails
-    assert resolve_name("ditflow.commands.app:app_parser")().prog == "ditflow app"
+    (app,) = (command for command in COMMANDS if command.name == "app")
+    assert app.parser().prog == "ditflow app"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ditflow.cli import LIGHTNING, main
+from ditflow.cli import main
 from ditflow.commands.table import COMMANDS
 
 pytest.importorskip("shtab")
@@ -38,7 +38,7 @@ def completed(script: Path, *words: str, cwd: Path | None = None) -> set[str]:
 
 
 def test_commands(script):
-    assert completed(script, "") == {*LIGHTNING, *COMMANDS}
+    assert completed(script, "") == {command.words[0] for command in COMMANDS}
     assert completed(script, "pl") == {"plan"}
 
 

@@ -13,7 +13,8 @@ from safetensors.torch import save_file
 
 from ditflow import DitflowError, MotionEmbedding
 from ditflow.cli import main
-from ditflow.embedding.header import EmbeddingHeader, check_readable, read_header
+from ditflow.embedding.header import EmbeddingHeader
+from ditflow.embedding.reader import check_readable, read_header
 from ditflow.errors import shortened
 from tests.mutation import mutated
 

@@ -63,6 +63,7 @@ def test_fit_writes_one_folder(fitted):
         "checkpoints",
         "commands.txt",
         "index.html",
+        "progress.json",
     }
     assert read_video(fitted / "comparison.mp4").shape == (25, 64, 64 * 2 + 4, 3)
     assert [path.name for path in (fitted / "checkpoints").iterdir()] == ["last.ckpt"]

@@ -1,6 +1,7 @@
 """Commands given damaged and made-up files, as a user types them: done, or refused in one line.
 
-`pytest -m slow tests/journeys/test_hostile.py` tries thousands. Readers of files have tests of their own.
+`pytest -m slow tests/journeys/test_hostile.py` tries thousands. Readers of files have tests of
+their own.
 """
 
 import copy

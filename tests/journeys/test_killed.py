@@ -1,8 +1,8 @@
 """A fit killed at any moment goes on with --resume, and ends with the identical result.
 
 Real processes, ended by a signal that nothing catches: at a random time, or in the middle of the
-writing of a file. `pytest -m slow tests/journeys/test_killed.py` does so in the writing of every file, and
-at 20 random moments a target.
+writing of a file. `pytest -m slow tests/journeys/test_killed.py` does so in the writing of every
+file, and at 20 random moments a target.
 """
 
 import multiprocessing

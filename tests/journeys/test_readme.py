@@ -6,34 +6,37 @@ from pathlib import Path
 
 import torch
 
-from ditflow.commands.completion import parsers
+from ditflow.commands.table import COMMANDS
 from ditflow.video.reading import read_video
 from ditflow.video.writing import write_video
 
 README = Path(__file__).parents[2] / "README.md"
-QUICKSTART = README.parent / "docs" / "quickstart.md"
+DOCS = [README.parent / "docs" / f"{name}.md" for name in ("quickstart", "commands", "python")]
+
+
+def blocks(language: str) -> list[str]:
+    """Code of the README and of the pages that it sends users to first."""
+    text = "\n".join(path.read_text(encoding="utf-8") for path in (README, *DOCS))
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
 def block(containing: str) -> str:
-    """The one Python block with a text in it."""
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
-    (found,) = [code for code in blocks if containing in code]
+    """The Python block with a text in it, which is the same wherever it stands."""
+    (found,) = {code for code in blocks("python") if containing in code}
     return found
 
 
 def commands() -> list[list[str]]:
-    """Every `ditflow` command of the README and the quick start, as a shell would split it."""
-    texts = [README.read_text(encoding="utf-8"), QUICKSTART.read_text(encoding="utf-8")]
-    blocks = re.findall(r"```bash\n(.*?)```", "\n".join(texts), re.DOTALL)
-    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    """Every `ditflow` command of these, as a shell would split it."""
+    lines = "\n".join(blocks("bash")).replace("\\\n", " ").splitlines()
     split = [shlex.split(line, comments=True) for line in lines]
     return [words[1:] for words in split if words[:1] == ["ditflow"]]
 
 
 def test_every_command_has_the_options_that_are_named():
     known = {
-        name: {option for action in parser._actions for option in action.option_strings}
-        for name, parser in parsers().items()
+        each.name: {option for action in each.parser()._actions for option in action.option_strings}
+        for each in COMMANDS
     }
     assert len(commands()) > 15
     for words in commands():

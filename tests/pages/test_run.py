@@ -20,7 +20,7 @@ from torch.utils.tensorboard import SummaryWriter
 from ditflow import DitflowError
 from ditflow.backbones.cogvideox.adapter import CogVideoXBackbone
 from ditflow.cli import main
-from ditflow.pages.run import flat, write_page_if_possible, write_run_page
+from ditflow.pages.run import flatten_settings, write_page_if_possible, write_run_page
 from ditflow.pages.templating import link, render, sources
 from ditflow.runs.history import read_commands, record_command
 from ditflow.video.writing import write_video
@@ -181,7 +181,11 @@ def test_many_or_large_videos_stay_beside_the_page(tmp_path):
 
 def test_settings_are_named_as_on_the_command_line():
     values = {"objective": {"class_path": "a.B", "init_args": {"temperature": 2.0}}, "empty": ""}
-    assert dict(flat(values)) == {"objective": "a.B", "objective.temperature": "2.0", "empty": '""'}
+    assert dict(flatten_settings(values)) == {
+        "objective": "a.B",
+        "objective.temperature": "2.0",
+        "empty": '""',
+    }
 
 
 def test_commands_are_quoted_and_kept_once(tmp_path):

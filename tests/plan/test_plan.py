@@ -6,6 +6,7 @@ import torch
 from ditflow import load_backbone
 from ditflow.backbones import CogVideoXBackbone
 from ditflow.backbones.base import PassInput
+from ditflow.backbones.loading import empty_backbone
 from ditflow.cli import main
 from ditflow.objectives import AttentionMotionFlow, MotionFeature, SpatialMarginalMean
 from ditflow.plan.cost import cost
@@ -13,7 +14,6 @@ from ditflow.plan.fitting import Planner, advise
 from ditflow.plan.live_memory import LiveMemory
 from ditflow.plan.phases import Work, phases
 from ditflow.plan.recipe import prepare
-from ditflow.plan.shapes import read_configs
 from ditflow.settings.stacked import read_settings
 
 
@@ -61,10 +61,10 @@ def test_the_optimisation_needs_what_was_planned(name, objective, checkpointing,
         num_frames=frames,
         height=height,
         width=width,
-        checkpointing=checkpointing,
+        gradient_checkpointing=checkpointing,
         objective=objective(),
     )
-    found = {phase.name: phase.working for phase in phases(read_configs(name), planned)}
+    found = {phase.name: phase.working for phase in phases(empty_backbone(name).shapes(), planned)}
     real = real_peak(backbone, planned)
     assert found["optimising, block 6"] == pytest.approx(real, rel=0.1)
 
@@ -73,7 +73,7 @@ def test_the_optimisation_needs_what_was_planned(name, objective, checkpointing,
 def test_encoding_denoising_and_decoding_need_what_was_planned(split):
     rope = load_backbone("sprites-rope", split_guidance=split)
     planned = work(split_guidance=split)
-    found = {phase.name: phase.working for phase in phases(read_configs(rope.name), planned)}
+    found = {phase.name: phase.working for phase in phases(rope.shapes(), planned)}
     shape = rope.latent_shape(25, 64, 64)
     prompt, positions = rope.encode_prompt("x"), rope.positions(shape)
     latents, timestep = torch.randn(shape), torch.tensor(500)
@@ -93,7 +93,7 @@ def test_a_published_model_needs_no_files():
     """At full size, within what its arithmetic says of weights and of saved activations."""
     settings = read_settings("cogvideox-5b")
     planned = Work(torch.bfloat16, 21, 480, 720, 20, settings.model["objective"])
-    planner = Planner(read_configs("THUDM/CogVideoX-5b"), planned)
+    planner = Planner(empty_backbone("THUDM/CogVideoX-5b").shapes(), planned)
     plain = planner.plan({})
     billions = 4.76 + 0.22 + 5.57  # text encoder, VAE, transformer, as published
     assert plain.resident[0] == pytest.approx(2e9 * billions, rel=0.02)
@@ -107,7 +107,7 @@ def test_a_published_model_needs_no_files():
 
 
 def test_advice_adds_what_is_cheapest_first():
-    planner = Planner(read_configs("sprites-rope"), work())
+    planner = Planner(empty_backbone("sprites-rope").shapes(), work())
     plan = planner.plan({})
     assert advise(planner, plan, plan.peak, gpu=False) is plan
     better = advise(planner, plan, plan.peak - 1, gpu=True)
@@ -120,7 +120,7 @@ def test_advice_adds_what_is_cheapest_first():
 def test_advice_leaves_out_what_is_not_needed():
     """The optimisation is the largest phase here: neither tiles nor branches apart help it."""
     planner = Planner(
-        read_configs("sprites-rope"), work(block=7, num_frames=97, height=128, width=128)
+        empty_backbone("sprites-rope").shapes(), work(block=7, num_frames=97, height=128, width=128)
     )
     plan = planner.plan({"vae_tiling": True})
     assert max(plan.phases, key=lambda phase: phase.working).name == "optimising, block 7"
@@ -153,7 +153,7 @@ def test_the_command(capsys):
 
 
 def test_a_preset_may_name_neither_backbone_nor_objective():
-    planner, _ = prepare(read_settings("ditflow-positions"))
+    planner = prepare(read_settings("ditflow-positions")).planner
     assert isinstance(planner.work.objective, AttentionMotionFlow)
 
 

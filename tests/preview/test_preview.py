@@ -25,7 +25,8 @@ def test_writes_a_picture_a_video_and_numbers(reference_video, tmp_path, capsys)
     given = ["preview", "--video", str(reference_video), "--output", str(tmp_path / "out"), *SHORT]
     assert main([*given, "--blocks", "6", "2"]) == 0
     said = capsys.readouterr().out
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"preview.png", "preview.mp4"}
+    made = {"preview.png", "preview.mp4", "progress.json"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == made
     assert "reference.mp4 on sprites-rope, 9 frames of 64x64, 3 x 8 x 8 tokens" in said
     assert set(shares(said)) == {"block 2", "block 6", "plain latents"}
     assert "block 6 (guided)" in said

@@ -22,17 +22,17 @@ from diffusers import (
     CogVideoXTransformer3DModel,
 )
 from jsonargparse import auto_cli
+from transformers import T5Config, T5EncoderModel
 
 from ditflow.backbones import CogVideoXBackbone
 from ditflow.backbones.base import PassInput
 from ditflow.objectives import AttentionMotionFlow
 from ditflow.plan.phases import Work, phases
-from ditflow.plan.shapes import Configs
 from ditflow.utils.memory import peak_memory
 
 BLOCK = 3
 SIZES = ((9, 192, 256), (13, 256, 320), (21, 256, 384))
-TEXT = {"d_model": 64, "d_ff": 64, "d_kv": 16, "num_heads": 4, "num_layers": 1, "vocab_size": 100}
+TEXT = T5Config(d_model=64, d_ff=64, d_kv=16, num_heads=4, num_layers=1, vocab_size=100)
 
 
 def pipeline(frames: int, height: int, width: int) -> CogVideoXPipeline:
@@ -51,7 +51,8 @@ def pipeline(frames: int, height: int, width: int) -> CogVideoXPipeline:
     vae = AutoencoderKLCogVideoX(
         block_out_channels=(32, 32, 64, 64), layers_per_block=1, norm_num_groups=16
     )
-    return CogVideoXPipeline(None, None, vae.eval(), transformer.eval(), CogVideoXDDIMScheduler())
+    text_encoder, scheduler = T5EncoderModel(TEXT), CogVideoXDDIMScheduler()
+    return CogVideoXPipeline(None, text_encoder, vae.eval(), transformer.eval(), scheduler)
 
 
 def work_of(backbone: CogVideoXBackbone, name: str, size: tuple[int, int, int]):
@@ -122,11 +123,10 @@ def main(sizes: tuple[tuple[int, int, int], ...] = SIZES):
     os.environ["MALLOC_MMAP_THRESHOLD_"] = "65536"  # of the processes that are started
     worst = 0.0
     for size in sizes:
-        made = pipeline(*size)
-        configs = Configs(dict(made.transformer.config), dict(made.vae.config), TEXT)
+        shapes = CogVideoXBackbone(pipeline(*size), "random").shapes()
         work = Work(torch.float32, *size, block=BLOCK, objective=AttentionMotionFlow())
         largest = [0, 0]
-        for phase in phases(configs, work):
+        for phase in phases(shapes, work):
             if phase.name == "encoding prompts":
                 continue
             name = phase.name.split(",")[0]

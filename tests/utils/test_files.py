@@ -11,7 +11,7 @@ import torch
 
 from ditflow import DitflowError, MotionEmbedding
 from ditflow.embedding.header import EmbeddingHeader
-from ditflow.utils.files import make_output, whole, write_text
+from ditflow.utils.files import atomic_write, make_output, write_text
 from ditflow.video.writing import write_video
 
 FULL = """
@@ -19,7 +19,7 @@ import resource, signal, sys
 from pathlib import Path
 import torch
 from ditflow import DitflowError
-from tests.test_files import write
+from tests.utils.test_files import write
 
 path = Path(sys.argv[1])
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # then a write beyond the limit is an error
@@ -67,7 +67,7 @@ def test_an_exception_leaves_nothing(tmp_path):
     path = tmp_path / "deep" / "file.txt"
 
     def stopped() -> None:
-        with whole(path) as partial:
+        with atomic_write(path) as partial:
             partial.write_text("half")
             raise RuntimeError("stop")
 
@@ -79,8 +79,8 @@ def test_an_exception_leaves_nothing(tmp_path):
 def test_several_may_write_one_file_at_once(tmp_path):
     """Of any machine: numbers of processes are only one machine's own."""
     path = tmp_path / "file.txt"
-    with whole(path) as first:
-        with whole(path) as second:
+    with atomic_write(path) as first:
+        with atomic_write(path) as second:
             first.write_text("first")
             second.write_text("second")
         assert path.read_text() == "second"

@@ -1,0 +1,1 @@
+"""CogVideoX 2B, 5B and 1.5."""

@@ -1,6 +1,8 @@
 """CogVideoX 2B, 5B and 1.5 over diffusers' own classes, with our attention processor."""
 
 from contextlib import AbstractContextManager, nullcontext
+from copy import copy
+from typing import Any, Self
 
 import torch
 from diffusers import CogVideoXPipeline
@@ -17,6 +19,7 @@ from ditflow.backbones.cogvideox.positions import (
     stock_positions,
     token_grid,
 )
+from ditflow.backbones.cogvideox.shapes import CogVideoXShapes
 from ditflow.backbones.cogvideox.solver import CogVideoXSolver
 from ditflow.backbones.pipeline_hooks import Change
 from ditflow.backbones.transformer import TransformerBackbone
@@ -147,6 +150,15 @@ class CogVideoXBackbone(TransformerBackbone):
         if self.rotary:
             return nullcontext()
         return added_positions(self.transformer, positions[0], latent_shape)
+
+    def shapes(self) -> CogVideoXShapes:
+        return CogVideoXShapes(self.pipeline, self._over, type(self).__qualname__)
+
+    def _over(self, pipeline: CogVideoXPipeline, options: dict[str, Any]) -> Self:
+        """This adapter, with all that a subclass adds, over a pipeline like its own."""
+        other = copy(self)
+        CogVideoXBackbone.__init__(other, pipeline, self.name, options)
+        return other
 
     def _padding(self, latent_frames: int) -> int:
         return -latent_frames % (self.transformer.config.patch_size_t or 1)

@@ -43,6 +43,7 @@ class CogVideoXProcessor(ControlledProcessor):
         if control.record == "key_value" or not control.stop:
             value = heads(attn.to_v(tokens))
         if control.record == "key_value":
+            assert value is not None
             control.key, control.value = key[:, :, text:], value[:, :, text:]
             if control.stop:
                 raise BlockReached
@@ -61,6 +62,7 @@ class CogVideoXProcessor(ControlledProcessor):
             control.query, control.key = query[:, :, text:], key[:, :, text:]
         if control.stop:
             raise BlockReached
+        assert value is not None
         attended = self.attend(query, key, value, attention_mask)
         attended = attended.transpose(1, 2).reshape(batch, -1, attn.heads * value.size(-1))
         attended = attn.to_out[1](attn.to_out[0](attended))

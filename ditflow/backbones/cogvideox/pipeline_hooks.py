@@ -35,6 +35,7 @@ class CogVideoXHooks(PipelineHooks):
         # (old prediction, timestep, timestep back, sample) or (timestep, sample).
         remembers = isinstance(self.scheduler, CogVideoXDPMScheduler)
         sample = 3 if remembers else 1
+        assert self.now.latents is not None, "the step of a pass whose latents are replaced"
         args[sample] = self.now.latents.to(args[sample]).expand_as(args[sample])
         previous = self.now.previous_prediction
         if remembers and previous is not None:

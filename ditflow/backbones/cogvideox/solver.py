@@ -1,6 +1,7 @@
 """CogVideoX's DDIM and DPM schedulers, step by step as the stock pipeline takes them."""
 
 from fractions import Fraction
+from typing import TypeAlias
 
 import torch
 from diffusers import CogVideoXDDIMScheduler, CogVideoXDPMScheduler
@@ -8,7 +9,7 @@ from diffusers import CogVideoXDDIMScheduler, CogVideoXDPMScheduler
 from ditflow.backbones.solver import Schedule, Solver
 from ditflow.utils.hashing import hash_of
 
-Scheduler = CogVideoXDDIMScheduler | CogVideoXDPMScheduler
+Scheduler: TypeAlias = CogVideoXDDIMScheduler | CogVideoXDPMScheduler
 
 NOISE = (
     "num_train_timesteps",

@@ -15,14 +15,10 @@ from typing import Any
 
 import torch
 from jsonargparse import auto_cli
-from lightning import Trainer
 
-from ditflow.backbones.loading import load_backbone
-from ditflow.callbacks import EmbeddingCheckpoint, KVInjection
-from ditflow.data import MotionDataModule
-from ditflow.module import MotionTransfer
-from ditflow.runs.quiet import quiet_trainer
-from ditflow.settings.stacked import read_settings
+from ditflow.assembly.run import Run, unguided
+from ditflow.backbones.base import Backbone
+from ditflow.settings.stacked import Settings, read_settings
 from ditflow.sprites.measure import attributes as drawn_attributes
 from ditflow.sprites.measure import motion_agreement, path_error
 from ditflow.sprites.render import render
@@ -32,6 +28,14 @@ from ditflow.video.writing import write_video
 
 HELD_OUT = 900_000
 """Seeds of the held-out clips start here: no training shard and no tuning uses them."""
+
+OF_METHODS: dict[str, dict[str, Any]] = {
+    "injection": {"optimization_steps": 0},
+    "latents": {"target": "latents"},
+    "values": {"target": "positions", "parameterization": "values"},
+    "coordinates": {"target": "positions", "parameterization": "coordinates"},
+}
+"""Arguments of `MotionTransfer`."""
 
 
 @dataclass
@@ -58,7 +62,8 @@ def attributes(
         sheet: PNG of the first ten samples.
         output: JSON file of the result.
     """
-    module = MotionTransfer(load_backbone(backbone), **preset(backbone))
+    settings = read_settings(backbone)
+    module = settings.module(settings.load_backbone())
     counts = {"shape": 0, "color": 0, "background": 0, "all": 0}
     generator = torch.Generator().manual_seed(HELD_OUT)
     videos: list[torch.Tensor] = []
@@ -66,7 +71,7 @@ def attributes(
     started = time.monotonic()
     for seed in range(prompts):
         clip = sample_clip(generator)
-        video = sample(module, clip.caption, seed)
+        video = unguided(module, clip.caption, seed)
         drawn = drawn_attributes(video)
         right = {name: drawn[name] == getattr(clip, name) for name in drawn}
         for name, is_right in right.items():
@@ -104,12 +109,13 @@ def agreement(
         sheet: PNG with the reference above each method's video, for the first clips.
         output: JSON file of the result.
     """
-    loaded = load_backbone(backbone)
+    settings = read_settings(backbone)
+    loaded = settings.load_backbone()
     scores: dict[str, list[dict[str, float]]] = {}
     rows: list[torch.Tensor] = []
     for case in cases(clips, first_seed):
         reference = render([case.clip])[0]
-        results = dict(run(loaded, backbone, case, reference, methods, options or {}))
+        results = dict(run(settings, loaded, case, reference, methods, options or {}))
         for name, (video, prompt, seconds) in results.items():
             drawn = drawn_attributes(video)
             named = caption(drawn["shape"], drawn["color"], drawn["background"])
@@ -138,52 +144,34 @@ def agreement(
 
 
 def run(
-    loaded, backbone: str, case: Case, reference: torch.Tensor, methods: tuple[str, ...], options
+    settings: Settings,
+    loaded: Backbone,
+    case: Case,
+    reference: torch.Tensor,
+    methods: tuple[str, ...],
+    options: dict[str, Any],
 ) -> Iterator[tuple[str, tuple[torch.Tensor, str, float]]]:
     """Each method's video of a case, with its prompt and its time."""
-    injection = KVInjection(**read_settings(backbone).injection)
-    settings = preset(backbone) | options
     with tempfile.TemporaryDirectory() as folder:
-        video = Path(folder) / "reference.mp4"
-        write_video(reference, video)
+        path = Path(folder) / "reference.mp4"
+        write_video(reference, path)
+        given = {"video": path, "prompts": [case.prompt]}
         for method in methods:
             started = time.monotonic()
-            if method in ("off", "injection"):
-                module = MotionTransfer(loaded, **settings)
-                module.encode_reference(reference)
-                module.injection = injection if method == "injection" else None
-                made = sample(module, case.prompt, case.seed)
-                yield method, (made, case.prompt, time.monotonic() - started)
+            chosen = options | {"seed": case.seed} | OF_METHODS.get(method, {})
+            if method == "off":
+                video = unguided(settings.module(loaded, **chosen), case.prompt, case.seed)
+                yield method, (video, case.prompt, time.monotonic() - started)
                 continue
-            target = "latents" if method == "latents" else "positions"
-            chosen = {"target": target, "seed": case.seed}
-            if target == "positions":
-                chosen["parameterization"] = method
-            data = MotionDataModule(video=video, prompts=[case.prompt])
-            module = MotionTransfer(loaded, **settings | chosen)
-            trainer(folder, injection, module).fit(module, data)
-            yield method, (module.videos[0], case.prompt, time.monotonic() - started)
+            fit = Run.of(settings, loaded, given, chosen).fit()
+            yield method, (fit.videos[0], case.prompt, time.monotonic() - started)
+            if method == "injection":
+                continue
             started = time.monotonic()
-            data = MotionDataModule(
-                prompts=[case.other], embedding=Path(folder) / "motion.safetensors"
-            )
-            again = MotionTransfer(loaded, **settings | chosen)
-            made = trainer(folder, injection, again).predict(again, data)[0]
-            yield f"{method}, reused", (made, case.other, time.monotonic() - started)
-
-
-def sample(module: MotionTransfer, prompt: str, seed: int) -> torch.Tensor:
-    """An unguided video; with the module's injection set, at the guided steps injected."""
-    size = module.backbone.default_size()
-    sampler = module.sampler(prompt, seed, module.backbone.latent_shape(*size))
-    first = 0
-    with torch.no_grad():
-        if module.injection is not None:
-            positions = module.backbone.positions(tuple(sampler.latents.shape))
-            first = module.guided_steps
-            for step in range(first):
-                module.denoise_guided(sampler, step, positions)
-        return module.decode(module.denoise_rest(sampler, first), size[0])
+            again = Run.of(settings, loaded, {"prompts": [case.other]}, chosen)
+            again.data.motion = fit.embedding
+            video = again.predict()[0]
+            yield f"{method}, reused", (video, case.other, time.monotonic() - started)
 
 
 def cases(count: int, first_seed: int) -> Iterator[Case]:
@@ -200,16 +188,7 @@ def cases(count: int, first_seed: int) -> Iterator[Case]:
                 for options in (SHAPES, list(COLORS), list(BACKGROUNDS))
             ]
             prompts.append(caption(*names))
-        yield Case(clip, *prompts, seed=seed)
-
-
-def preset(backbone: str) -> dict[str, Any]:
-    """The arguments of `MotionTransfer` that a backbone's preset gives."""
-    return read_settings(backbone).model
-
-
-def trainer(folder: str, injection: KVInjection, module: MotionTransfer) -> Trainer:
-    return quiet_trainer(folder, [EmbeddingCheckpoint(), injection], module.device)
+        yield Case(clip, prompts[0], prompts[1], seed)
 
 
 def _report(result: dict[str, Any], output: Path | None) -> None:

@@ -1,12 +1,13 @@
 """Encode random clips once, so that the transformer's training never waits for the VAE."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import AutoencoderKLCogVideoX
-from lightning import LightningDataModule
+from lightning import LightningDataModule, Trainer
 from safetensors.torch import load_file, save_file
 from torch.utils.data import DataLoader, IterableDataset
 from tqdm import tqdm
@@ -119,7 +120,7 @@ class LatentBatches(IterableDataset):
     def __init__(self, parts: Sequence[tuple[EncodedClips, int]], seed: int):
         self.parts, self.seed = parts, seed
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Any]:
         generator = torch.Generator().manual_seed(self.seed)
         for _ in range(STEPS_PER_EPOCH):
             yield [clips.sample(count, generator) for clips, count in self.parts]
@@ -137,6 +138,8 @@ class LatentClips(LightningDataModule):
         clips: in a step of this process.
         stills: in a step of this process, none where 0.
     """
+
+    trainer: Trainer
 
     def __init__(self, folder: Path, seed: int, clips: int, stills: int):
         super().__init__()

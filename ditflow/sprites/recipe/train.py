@@ -11,6 +11,7 @@ python -m ditflow.sprites.train package   # half-precision pipelines into ditflo
 import copy
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import lightning
 import torch
@@ -54,7 +55,7 @@ class Recipe:
         self,
         work: Path = Path("work/sprites"),
         seed: int = 1,
-        precision: str = "32-true",
+        precision: Any = "32-true",
         processes: int = 1,
     ):
         self.work, self.seed = work, seed
@@ -187,7 +188,12 @@ class Recipe:
         self._fit(module, data, part, self.processes, [EMAWeightAveraging(decay=0.998)])
 
     def _fit(
-        self, module, data, part: str, processes: int, callbacks: Sequence[Callback] = ()
+        self,
+        module: Any,
+        data: lightning.LightningDataModule,
+        part: str,
+        processes: int,
+        callbacks: Sequence[Callback] = (),
     ) -> None:
         """Train to the module's epochs, from the part's last checkpoint if it has one."""
         folder = self.work / part

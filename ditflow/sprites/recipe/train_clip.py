@@ -1,9 +1,12 @@
 """Train the sprites CLIP: which caption a frame shows, among all there are."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKLCogVideoX
-from lightning import LightningDataModule, LightningModule
+from lightning import LightningDataModule, LightningModule, Trainer
 from torch.utils.data import DataLoader, IterableDataset
 from tqdm import tqdm
 from transformers import CLIPProcessor
@@ -28,6 +31,8 @@ class Frames(LightningDataModule):
         decoded: how many of them go through the VAE.
         batch_size: of a step.
     """
+
+    trainer: Trainer
 
     def __init__(
         self,
@@ -65,7 +70,7 @@ class FrameBatches(IterableDataset):
         self.frames, self.labels = frames, labels
         self.batch_size, self.seed = batch_size, seed
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Any]:
         generator = torch.Generator().manual_seed(self.seed)
         size = self.frames.shape[-1]
         for _ in range(STEPS_PER_EPOCH):
@@ -93,6 +98,9 @@ class ClipTraining(LightningModule):
         learning_rate: at its highest.
     """
 
+    mean: torch.Tensor
+    deviation: torch.Tensor
+
     def __init__(self, processor: CLIPProcessor, epochs: int, learning_rate: float = 1e-3):
         super().__init__()
         self.clip = build_clip(processor)
@@ -106,7 +114,9 @@ class ClipTraining(LightningModule):
         self.register_buffer("ids", tokens.input_ids)
         self.register_buffer("mask", tokens.attention_mask)
 
-    def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], batch_idx: int):
+    def training_step(
+        self, batch: tuple[torch.Tensor, torch.Tensor], batch_idx: int
+    ) -> torch.Tensor:
         frames, labels = batch
         images = self.clip.get_image_features((frames - self.mean) / self.deviation).pooler_output
         texts = self.clip.get_text_features(self.ids, self.mask).pooler_output
@@ -121,9 +131,9 @@ class ClipTraining(LightningModule):
         )
         right = (whole.argmax(1) == labels).float().mean()
         self.log_dict({"loss": losses[0], "loss/short": losses[1], "right": right}, prog_bar=True)
-        return sum(losses) / 2
+        return (losses[0] + losses[1]) / 2
 
-    def configure_optimizers(self):
+    def configure_optimizers(self) -> Any:
         optimizer = torch.optim.AdamW(
             self.clip.parameters(), lr=self.learning_rate, weight_decay=0.01, betas=(0.9, 0.98)
         )

@@ -1,5 +1,7 @@
 """Train a sprites transformer: v-prediction on cached latents, captions dropped at times."""
 
+from typing import Any
+
 import torch
 from diffusers import CogVideoXTransformer3DModel
 from diffusers.models.embeddings import get_3d_rotary_pos_embed
@@ -15,7 +17,13 @@ from ditflow.sprites.recipe.train_vae import STEPS_PER_EPOCH, cosine
 class Float32Attention(CogVideoXProcessor):
     """Attention in float32 under autocast: on a CPU faster by a quarter than in bfloat16."""
 
-    def attend(self, query, key, value, mask):
+    def attend(
+        self,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        mask: torch.Tensor | None,
+    ) -> torch.Tensor:
         with torch.autocast(query.device.type, enabled=False):
             return super().attend(query.float(), key.float(), value.float(), mask)
 
@@ -38,6 +46,9 @@ class TransformerTraining(LightningModule):
     """
 
     automatic_optimization = False
+
+    trainer: Any
+    empty_ids: torch.Tensor
 
     def __init__(
         self,
@@ -70,7 +81,8 @@ class TransformerTraining(LightningModule):
     def training_step(self, batch: list[tuple[torch.Tensor, ...]], batch_idx: int) -> None:
         losses = [self._loss(*part) for part in batch]
         loss = torch.stack(losses).mean()
-        optimizers, schedulers = self.optimizers(), self.lr_schedulers()
+        optimizers: Any = self.optimizers()
+        schedulers: Any = self.lr_schedulers()
         for optimizer in optimizers:
             optimizer.zero_grad()
         self.manual_backward(loss)
@@ -114,8 +126,9 @@ class TransformerTraining(LightningModule):
         drawn = lowest + torch.rand(count, device=self.device) * (steps - lowest)
         return drawn.long().clamp(max=steps - 1)
 
-    def configure_optimizers(self):
-        matrices, others = [], []
+    def configure_optimizers(self) -> Any:
+        matrices: list[torch.Tensor] = []
+        others: list[torch.Tensor] = []
         for name, weight in self.named_parameters():
             if not weight.requires_grad:
                 continue

@@ -1,10 +1,12 @@
 """Train the sprites VAE: reconstruction of short clips, crops first and whole frames last."""
 
 import math
+from collections.abc import Iterator
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from lightning import LightningDataModule, LightningModule
+from lightning import LightningDataModule, LightningModule, Trainer
 from torch.utils.data import DataLoader, IterableDataset
 
 from ditflow.sprites.recipe.models import build_vae
@@ -25,7 +27,7 @@ class ClipBatches(IterableDataset):
     def __init__(self, seed: int, crop: int, batch_size: int, frames: int = 9):
         self.seed, self.crop, self.batch_size, self.frames = seed, crop, batch_size, frames
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Any]:
         generator = torch.Generator().manual_seed(self.seed)
         for _ in range(STEPS_PER_EPOCH):
             clips = [sample_clip(generator) for _ in range(self.batch_size)]
@@ -49,6 +51,8 @@ class ClipBatches(IterableDataset):
 
 
 class VAEClips(LightningDataModule):
+    trainer: Trainer
+
     def __init__(self, seed: int, full_from_epoch: int):
         super().__init__()
         self.seed, self.full_from_epoch = seed, full_from_epoch
@@ -81,7 +85,7 @@ class VAETraining(LightningModule):
         self.log_dict({"l1": l1, "kl": kl, "std": posterior.mean.detach().std()}, prog_bar=True)
         return loss
 
-    def configure_optimizers(self):
+    def configure_optimizers(self) -> Any:
         optimizer = torch.optim.AdamW(
             self.vae.parameters(), lr=self.learning_rate, weight_decay=1e-3, betas=(0.9, 0.98)
         )

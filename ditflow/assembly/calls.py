@@ -1,0 +1,252 @@
+"""`ditflow.fit` and `ditflow.predict`: what the two commands do, for scripts and notebooks."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from glob import escape
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from ditflow.assembly.run import Fit, Run
+from ditflow.backbones.base import Backbone
+from ditflow.data import read_prompts
+from ditflow.embedding.motion_embedding import MotionEmbedding
+from ditflow.errors import DitflowError, shortened
+from ditflow.functional.parameterization import Target
+from ditflow.runs.claim import claim, refuse_results, remove_results
+from ditflow.runs.folder import CONFIG, MADE, check_fit_output, check_inputs, remove_reference
+from ditflow.settings.keywords import as_settings
+from ditflow.settings.options import DEFAULT_PRESET, names_backbone, preset_path
+from ditflow.settings.stacked import Settings, read_settings
+from ditflow.settings.trust import check_backbone_is_known
+from ditflow.utils.files import write_text
+from ditflow.utils.notices import notices_silenced
+from ditflow.video.in_memory import Frames
+
+Config = str | Path | Mapping[str, Any]
+"""A preset's name, a configuration's path, or what one says."""
+
+
+def fit(
+    video: Path | str | Frames,
+    prompts: str | Sequence[str],
+    *,
+    config: Config | Sequence[Config] = DEFAULT_PRESET,
+    target: Target | None = None,
+    backbone: Backbone | str | None = None,
+    output: Path | str | None = None,
+    overwrite: bool = False,
+    progress: bool = True,
+    **options: Any,
+) -> Fit:
+    """Learn the motion of a video, and make a new video with it for each prompt.
+
+    >>> import ditflow, torch
+    >>> frames = torch.rand(9, 3, 64, 64)
+    >>> fit = ditflow.fit(frames, "a red ring on a black background", steps=2, progress=False)
+    >>> fit.videos[0].shape, len(fit.losses)
+    (torch.Size([9, 3, 64, 64]), 5)
+
+    On a GPU, with positions, which carry the motion into prompts that were not fitted:
+
+    >>> fit = ditflow.fit(  # doctest: +SKIP
+    ...     "walk.mp4", "a fox runs through snow", config="cogvideox-5b", target="positions",
+    ...     dtype="bfloat16", output="walk",
+    ... )
+
+    Args:
+        video: the reference: a file, a folder of frames, or frames in memory, a tensor
+            [T, 3, height, width] of floats in [0, 1] or an array [T, height, width, 3] of uint8.
+        prompts: of the videos to make; several share one positional embedding.
+        config: a preset, a path, settings as a mapping, or several of these, later ones over
+            earlier ones; over the default preset if none names a backbone.
+        target: what is optimised, by default what `config` says.
+        backbone: a loaded one, to be used again between calls, or the name or folder of one.
+        output: folder of what `ditflow fit` leaves (its page apart, which `ditflow page` writes);
+            without one nothing is written.
+        overwrite: replace what an earlier run left there.
+        progress: show progress bars.
+        options: the command's short options by name (`seed`, `mask`, `num_frames`, `steps`,
+            `guidance_scale`, `injection`, `dtype`, `device`, ...), and the arguments of
+            `MotionTransfer` and `MotionDataModule`. A mask may be in memory, too:
+            [T, height, width] or [height, width].
+
+    Raises:
+        DitflowError: something that was given cannot be used, in one line; found before anything
+            is written.
+    """
+    mask = options.pop("mask", None)
+    files = {"video": _path(video), "mask": _path(mask)}
+    stated = as_settings("fit", options | {"target": target} | files)
+    stated.setdefault("data", {})["prompts"] = _prompts(prompts)
+    if output is None:
+        stated["data"].setdefault("cache", False)
+    folder = None if output is None else Path(output)
+    check_inputs(files)
+    if folder is not None:
+        check_fit_output(folder, files, overwrite)
+    with notices_silenced(), ExitStack() as held:
+        settings, loaded = _loaded(_fit_configs(config, backbone), stated, backbone)
+        run = Run.of(settings, loaded, {})
+        if not isinstance(video, str | Path):
+            run.data.video = video
+        if mask is not None and not isinstance(mask, str | Path):
+            run.data.mask = mask
+        run.check_fit()
+        if folder is not None:
+            held.enter_context(claim(folder))
+            if overwrite:
+                remove_results(folder, MADE)
+            _write_config(folder, settings, run)
+        return run.fit(folder, progress=progress)
+
+
+def predict(
+    embedding: MotionEmbedding | Path | str,
+    prompts: str | Sequence[str] | None = None,
+    *,
+    seeds: int | Sequence[int] | None = None,
+    backbone: Backbone | str | None = None,
+    output: Path | str | None = None,
+    overwrite: bool = False,
+    progress: bool = True,
+    **options: Any,
+) -> list[torch.Tensor]:
+    """Put a learned motion into new videos, with no optimisation and no reference video.
+
+    >>> import ditflow, torch
+    >>> frames = torch.rand(9, 3, 64, 64)
+    >>> fit = ditflow.fit(
+    ...     frames, "a red ring on a black background", target="positions", steps=2, progress=False
+    ... )
+    >>> prompt = "a pink cross on a teal background"
+    >>> video, other = ditflow.predict(fit.embedding, prompt, seeds=[0, 1], progress=False)
+
+    Args:
+        embedding: of a fit, a file, the folder of one, or `user/name` on the Hugging Face hub, the
+            only case that may download.
+        prompts: of the videos to make; by default the fit's.
+        seeds: one video each for every prompt; by default the fit's.
+        backbone: a loaded one, to be used again between calls, or the name or folder of one; by
+            default the one that was fitted on, if it is one of ditflow's own presets.
+        output: folder of the videos, as `ditflow predict` writes them; without one nothing is
+            written.
+        overwrite: replace videos of the same names there.
+        progress: show progress bars.
+        options: the command's short options by name (`injection`, `guidance_scale`, `dtype`, ...)
+            and what of `MotionTransfer`'s arguments is of sampling.
+
+    Returns:
+        videos [T, 3, height, width] in [0, 1]: for each prompt those of all seeds, in the order
+        given, none of them twice.
+
+    Raises:
+        DitflowError: something that was given cannot be used, in one line; found before anything
+            is written.
+    """
+    with notices_silenced(), ExitStack() as held:
+        settings, run = prediction(embedding, prompts, seeds, backbone, **options)
+        folder = None if output is None else Path(output)
+        if folder is not None:
+            if not overwrite:
+                names = [escape(path.name) for path in run.predictions(folder).paths()]
+                refuse_results(folder, names, resumable=False)
+            held.enter_context(claim(folder))
+            if overwrite:
+                remove_reference(folder)
+            _write_config(folder, settings, run)
+        return run.predict(folder, progress=progress)
+
+
+def prediction(
+    embedding: MotionEmbedding | Path | str,
+    prompts: str | Sequence[str] | None = None,
+    seeds: int | Sequence[int] | None = None,
+    backbone: Backbone | str | None = None,
+    **options: Any,
+) -> tuple[Settings, Run]:
+    """A predict as `predict` carries it out, checked; see there.
+
+    Raises:
+        DitflowError: something that was given cannot be used.
+    """
+    given = None
+    if not isinstance(embedding, MotionEmbedding):
+        given, embedding = Path(embedding), MotionEmbedding.from_pretrained(embedding)
+    header = embedding.header
+    stated = as_settings("predict", options | {"embedding": given})
+    data = stated.setdefault("data", {})
+    data["prompts"] = list(header.prompts) if prompts is None else _prompts(prompts)
+    data["seeds"] = [seeds] if isinstance(seeds, int) else seeds if seeds is None else list(seeds)
+    if backbone is None:
+        check_backbone_is_known(header)
+    model = dict(header.model)
+    if isinstance(backbone, Backbone):
+        model.pop("backbone", None)  # it may name another loader's options
+    fitted = {"model": model, "kv_injection": header.injection}
+    settings, loaded = _loaded([fitted], stated, backbone)
+    run = Run.of(settings, loaded, {})
+    run.data.motion = embedding
+    run.check_predict()
+    return settings, run
+
+
+def _fit_configs(
+    config: Config | Sequence[Config], backbone: Backbone | str | None
+) -> list[str | Mapping[str, Any]]:
+    """The configurations of a fit, the default preset below them where it is needed."""
+    several = [config] if isinstance(config, str | Path | Mapping) else config
+    configs = [str(one) if isinstance(one, Path) else one for one in several]
+    if not isinstance(backbone, Backbone):
+        files = [str(preset_path(one)) if isinstance(one, str) else one for one in configs]
+        named = any(isinstance(one, str | Mapping) and names_backbone(one) for one in files)
+        return configs if named else [DEFAULT_PRESET, *configs]
+    if configs == [DEFAULT_PRESET] and backbone.name != DEFAULT_PRESET:
+        raise DitflowError(
+            f"config is not given, and {DEFAULT_PRESET} is not for {shortened(backbone.name)}; "
+            "give a preset of that backbone's."
+        )
+    return configs
+
+
+def _loaded(
+    configs: Sequence[str | Mapping[str, Any]],
+    stated: Mapping[str, Any],
+    backbone: Backbone | str | None,
+) -> tuple[Settings, Backbone]:
+    """The settings, with what was stated over the configurations, and the backbone."""
+    if not isinstance(backbone, Backbone):
+        named = {} if backbone is None else {"init_args": {"name": backbone}}
+        settings = read_settings(*configs, {"model": {"backbone": named}}, stated)
+        return settings, settings.load_backbone()
+    if options := stated.get("model", {}).get("backbone", {}).get("init_args"):
+        raise DitflowError(
+            f"{next(iter(options))} is of loading, and the backbone given is loaded; leave it out."
+        )
+    return read_settings(*configs, stated), backbone
+
+
+def _write_config(folder: Path, settings: Settings, run: Run) -> None:
+    """Write what `--config` takes, as the command does; what was in memory is left out."""
+    whole = settings.configuration()
+    whole["model"]["backbone"]["init_args"] = run.module.backbone.options
+    for name in ("video", "mask"):
+        if not isinstance(getattr(run.data, name), Path):
+            whole["data"].pop(name, None)
+    text = yaml.safe_dump(whole, sort_keys=False, allow_unicode=True)
+    write_text(folder / CONFIG, text)
+
+
+def _prompts(given: str | Sequence[str]) -> list[str]:
+    prompts = [given] if isinstance(given, str) else list(given)
+    for prompt in prompts:
+        if not isinstance(prompt, str):
+            raise DitflowError(f"prompts={shortened(prompt)} must be text.")
+    return read_prompts(prompts, None)
+
+
+def _path(given: Path | str | Frames | None) -> Path | None:
+    """A path that was given; None for what is in memory, too."""
+    return Path(given) if isinstance(given, str | Path) else None

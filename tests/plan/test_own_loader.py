@@ -1,0 +1,77 @@
+"""Plans for what code of one's own loads, named by a `class_path`."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ditflow.backbones import Backbone, CogVideoXBackbone
+from ditflow.cli import main
+from ditflow.examples.image_to_video import ImageToVideoBackbone
+from ditflow.plan.recipe import prepare
+from ditflow.settings.stacked import read_settings
+from tests.conftest import tiny_pipeline
+from tests.examples.test_extending import image_to_video_pipeline
+
+
+class Shapeless(CogVideoXBackbone):
+    """A family that tells nothing for plans."""
+
+    shapes = Backbone.shapes
+
+
+def load_tiny(kind: str = "5b", shapes: bool = True) -> CogVideoXBackbone:
+    """Without the argument names of `load_backbone`."""
+    return (CogVideoXBackbone if shapes else Shapeless)(tiny_pipeline(kind), f"tiny-{kind}")
+
+
+def load_with_image() -> ImageToVideoBackbone:
+    image = np.zeros((40, 32, 3), dtype=np.uint8)
+    return ImageToVideoBackbone(image_to_video_pipeline(), "tiny-i2v", image)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "own.yaml"
+    path.write_text(
+        "model:\n"
+        f"  backbone: {{class_path: {__name__}.load_tiny, init_args: {{kind: 5b}}}}\n"
+        "  block: 1\n  num_inference_steps: 2\n  optimization_steps: 1\n"
+    )
+    return path
+
+
+def test_a_plan_says_what_a_fit_says(config, reference_video, tmp_path, capsys):
+    assert main(["plan", "--config", str(config)]) == 0
+    loading, *planned, verdict = capsys.readouterr().out.strip().splitlines()
+    assert loading.startswith(f"Loading {__name__}.load_tiny")
+    assert planned[0] == "tiny-5b, 9 frames of 32x32, float32, no memory saved"
+    assert verdict.startswith("It fits")
+    folder = ["--output", str(tmp_path / "out"), "--video", str(reference_video)]
+    assert main(["fit", "--config", str(config), *folder, "--prompt", "a red ring"]) == 0
+    assert capsys.readouterr().out.strip().splitlines()[: len(planned)] == planned
+
+
+def test_what_a_subclass_adds_is_followed():
+    settings = read_settings(
+        {"model": {"backbone": {"class_path": f"{__name__}.load_with_image"}, "block": 1}}
+    )
+    planned = prepare(settings)
+    with_image = planned.planner.plan({}).phases
+    plain = prepare(
+        read_settings({"model": {"backbone": {"class_path": f"{__name__}.load_tiny"}, "block": 1}})
+    )
+    assert planned.planner.shapes.identity() != plain.planner.shapes.identity()
+    working = {phase.name: phase.working for phase in plain.planner.plan({}).phases}
+    assert [phase.name for phase in with_image] == list(working)
+    for phase in with_image:
+        if phase.component == "VAE":  # it works on the video's channels, not on all that go in
+            assert phase.working == working[phase.name]
+
+
+def test_a_family_without_shapes_is_refused_in_one_line(config, capsys):
+    config.write_text(config.read_text().replace("kind: 5b", "shapes: false"))
+    assert main(["plan", "--config", str(config)]) == 2
+    error = capsys.readouterr().err
+    assert "family cogvideox of backbone tiny-5b tells no shapes to plan from" in error
+    assert error.count("\n") == 1
