@@ -80,6 +80,14 @@ def test_preview(config, reference_video, tmp_path, capsys):
     assert "block 1 (guided)" in said
 
 
+def test_plan(config, capsys):
+    assert main(["plan", "--config", config]) == 0
+    said = capsys.readouterr().out
+    assert "tiny-wan, 9 frames of 32x32, float32" in said
+    assert "optimising, block 1" in said
+    assert said.strip().splitlines()[-1].startswith("It fits")
+
+
 def test_selftest_runs_and_says_that_an_untrained_model_does_not_move(config, capsys):
     assert main(["selftest", "--config", config, "--targets", "[positions]"]) == 1
     said = capsys.readouterr().out
