@@ -24,6 +24,8 @@ from ditflow.sprites.render import render
 from ditflow.sprites.world import Clip
 from ditflow.video.writing import write_video
 
+pytest.register_assert_rewrite("tests.backbones.conformance")
+
 SPRITES = ("sprites-rope", "sprites-sincos")
 
 collect_ignore = ["speed", "mutation.py"]

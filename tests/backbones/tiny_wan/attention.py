@@ -12,7 +12,7 @@ class WanProcessor(ControlledProcessor):
     """Stock Wan attention of a block over its own tokens, all of which are the image's.
 
     Rotary positions may be (cos, sin) or, with separate copies for keys,
-    (cos_q, sin_q, cos_k, sin_k), each [N, D].
+    (cos_q, sin_q, cos_k, sin_k), each [1, N, 1, D].
     """
 
     _attention_backend = None  # which diffusers sets, to choose among its kernels
@@ -64,12 +64,11 @@ class WanProcessor(ControlledProcessor):
 
 
 def _rotate(tokens: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-    """Tokens [B, N, M, D] turned by their positions [N, D], or [1, N, 1, D] as the stock table is.
+    """Tokens [B, N, M, D] turned by their positions [1, N, 1, D].
 
     Of cosines the even entries are read and of sines the odd ones, as by the stock processor.
     """
     even, odd = tokens.unflatten(-1, (-1, 2)).unbind(-1)
-    cos = cos.view(1, -1, 1, cos.shape[-1])[..., 0::2]
-    sin = sin.view(1, -1, 1, sin.shape[-1])[..., 1::2]
+    cos, sin = cos[..., 0::2], sin[..., 1::2]
     turned = torch.stack([even * cos - odd * sin, even * sin + odd * cos], dim=-1)
     return turned.flatten(-2).type_as(tokens)

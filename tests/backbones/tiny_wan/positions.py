@@ -46,8 +46,9 @@ def positions_at(transformer: WanTransformer3DModel, coordinates: torch.Tensor) 
 
 @contextmanager
 def rotated_by(transformer: WanTransformer3DModel, positions: Positions) -> Iterator[None]:
-    """Make a transformer pass ρ to its blocks in place of its own table."""
-    handle = transformer.rope.register_forward_hook(lambda *_: positions)
+    """Make a transformer pass ρ, in the form of its own table [1, N, 1, D], to its blocks."""
+    table = tuple(part[None, :, None] for part in positions)
+    handle = transformer.rope.register_forward_hook(lambda *_: table)
     try:
         yield
     finally:

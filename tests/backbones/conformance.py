@@ -1,0 +1,449 @@
+"""What any backbone must do: a class of tests that an adapter is put through by a subclass.
+
+    class TestMine(BackboneConformance):
+        @pytest.fixture(scope="class")
+        def backbone(self):
+            return MyBackbone(tiny_pipeline(), "mine")
+
+        @pytest.fixture(scope="class")
+        def stock(self):
+            return tiny_pipeline()  # the same weights, in no adapter's hands
+
+A pipeline of the real classes, tiny and untrained, of at least three blocks and with weights large
+enough that attention tells tokens apart, is enough: see `tests/backbones/tiny_wan/`.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+import torch.nn.functional as F
+from diffusers import DiffusionPipeline
+from torch import Tensor
+from torch.nn import Module
+
+from ditflow import DitflowError, MotionEmbedding
+from ditflow.backbones.base import Backbone, KeyValues, PassInput
+from ditflow.functional.parameterization import initial_parameter, positions_of
+from ditflow.sampling import Sampler, SamplerOptions
+from tests.test_module import TARGETS, fit, predict
+
+PROMPT = "a red circle on a gray background"
+OTHER = "a yellow circle on a navy background"
+SEED = 2
+
+
+class Attended(NamedTuple):
+    """Queries, keys and values of one self-attention as they are multiplied, [B, M, N, D]."""
+
+    query: Tensor
+    key: Tensor
+    value: Tensor
+
+
+class BackboneConformance:
+    """Tests of a backbone against its stock pipeline; fixtures `backbone` and `stock` are given by
+    the subclass, class-scoped, over equal weights."""
+
+    size = (9, 32, 48)
+    """(frames, height, width), not the default one."""
+    sizes: Sequence[tuple[int, int, int]] = ((5, 32, 48), (9, 32, 32), (13, 48, 32))
+    wrong_sizes: Sequence[tuple[tuple[int, int, int], str]] = (
+        ((10, 32, 32), "num_frames"),
+        ((9, 36, 32), "height"),
+        ((9, 32, 4), "width"),
+    )
+
+    def call_options(self, stock: DiffusionPipeline) -> dict[str, Any]:
+        """Further arguments of the pipeline's call, with which it does what the adapter does."""
+        return {}
+
+    def blocks(self, pipeline: DiffusionPipeline) -> Sequence[Module]:
+        return pipeline.transformer.transformer_blocks
+
+    def self_attention(self, block: Module) -> Module:
+        return block.attn1
+
+    def image_tokens(self, tokens: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """Image tokens and the others of [B, M, N, D]; here the text's, if any, come first."""
+        return tokens[:, :, -count:], tokens[:, :, :-count]
+
+    def applicable(self, stock: DiffusionPipeline) -> DiffusionPipeline | Backbone:
+        """What `applied_to` takes: the pipeline itself, of a family that ditflow ships."""
+        return stock
+
+    # -- helpers ---------------------------------------------------------------------------------
+
+    def call(self, stock: DiffusionPipeline, size: tuple[int, int, int], **options: Any) -> Tensor:
+        """The stock pipeline's video, [T, 3, height, width]."""
+        given = dict(zip(("num_frames", "height", "width"), size, strict=True))
+        given |= {"num_inference_steps": 3, "guidance_scale": 1.0, "output_type": "pt"}
+        given |= {"generator": torch.Generator().manual_seed(SEED)}
+        given |= self.call_options(stock) | options
+        return stock(given.pop("prompt", PROMPT), **given).frames[0][-size[0] :]
+
+    @pytest.fixture
+    def given(self, backbone: Backbone) -> PassInput:
+        """A pass at the first of the steps that `call` takes, from the same noise."""
+        shape = backbone.latent_shape(*self.size)
+        noise = backbone.initial_noise(shape, torch.Generator().manual_seed(SEED))
+        solver, prompt = backbone.solver(1), backbone.encode_prompt(PROMPT)
+        positions = backbone.positions(shape)
+        return PassInput(solver.start(noise), solver.timesteps[0], prompt, positions)
+
+    @contextmanager
+    def attended(self, pipeline: DiffusionPipeline) -> Iterator[list[Attended]]:
+        """Context that gives what every block's self-attention multiplies, in order."""
+        seen: list[Attended] = []
+        inside: list[bool] = []
+        handles = []
+        for block in self.blocks(pipeline):
+            attention = self.self_attention(block)
+            handles += [
+                attention.register_forward_pre_hook(lambda *_: inside.append(True)),
+                attention.register_forward_hook(lambda *_: inside.clear(), always_call=True),
+            ]
+        own = F.scaled_dot_product_attention
+
+        def noted(query: Tensor, key: Tensor, value: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+            if inside:
+                seen.append(Attended(*(part.detach().clone() for part in (query, key, value))))
+            return own(query, key, value, *args, **kwargs)
+
+        try:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(F, "scaled_dot_product_attention", noted)
+                yield seen
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    # -- as the stock pipeline -------------------------------------------------------------------
+
+    @pytest.mark.parametrize("guidance", [1.0, 3.0])
+    def test_sampling_equals_the_stock_pipeline_to_the_bit(self, backbone, stock, guidance):
+        for size in self.sizes:
+            shape = backbone.latent_shape(*size)
+            options = SamplerOptions(3, guidance, negative_prompt="a blue ring")
+            sampler = Sampler(backbone, options, PROMPT, SEED, shape)
+            for step in range(3):
+                sampler.advance(step, sampler.predict(step, backbone.positions(shape)))
+            ours = backbone.decode_video(sampler.latents, size[0])
+            negative = {} if guidance == 1 else {"negative_prompt": "a blue ring"}
+            theirs = self.call(stock, size, guidance_scale=guidance, **negative)
+            assert ours.shape == theirs.shape
+            assert (ours - theirs).abs().max() == 0
+
+    def test_early_exit_gives_a_whole_pass_queries_and_keys(self, backbone, stock, given):
+        with self.attended(stock) as whole:
+            self.call(stock, self.size, num_inference_steps=1)
+        every = range(backbone.num_blocks)
+        assert len(whole) == backbone.num_blocks
+        for block, outputs in zip(every, backbone.query_keys(given, every), strict=True):
+            alone = backbone.query_key(given, block)
+            count = outputs.query.shape[1]
+            frames, height, width = outputs.grid
+            assert count == frames * height * width
+            for name in ("query", "key"):
+                theirs, _ = self.image_tokens(getattr(whole[block], name), count)
+                assert (getattr(outputs, name) - theirs[0]).abs().max() == 0
+                assert (getattr(alone, name) - theirs[0]).abs().max() == 0
+
+    def test_features_are_a_whole_pass_output_of_the_block(self, backbone, stock, given):
+        seen: list[Tensor] = []
+        handles = [
+            block.register_forward_hook(
+                lambda _m, _i, output: seen.append(
+                    output[0] if isinstance(output, tuple) else output
+                )
+            )
+            for block in self.blocks(stock)
+        ]
+        self.call(stock, self.size, num_inference_steps=1)
+        for handle in handles:
+            handle.remove()
+        for block, theirs in enumerate(seen):
+            ours = backbone.features(given, block)
+            assert (ours.features - theirs[0]).abs().max() == 0
+
+    @pytest.mark.parametrize(("read", "finished"), [("query_key", [0]), ("features", [0, 1])])
+    def test_early_exit_runs_no_later_block(self, backbone, given, read, finished):
+        ran: list[int] = []
+        handles = [
+            block.register_forward_hook(lambda *_, index=index: ran.append(index))
+            for index, block in enumerate(self.blocks(backbone.pipeline))
+        ]
+        getattr(backbone, read)(given, block=1)
+        assert ran == finished
+        # The early exit is gone again.
+        backbone.denoise(given, None, 1.0)
+        assert ran == [*finished, *range(backbone.num_blocks)]
+        for handle in handles:
+            handle.remove()
+
+    def test_a_block_out_of_range_is_refused(self, backbone, given):
+        last = backbone.num_blocks - 1
+        for block in (-1, last + 1):
+            with pytest.raises(DitflowError, match=f"block={block}.*blocks 0 to {last}"):
+                backbone.query_key(given, block)
+
+    # -- sizes -----------------------------------------------------------------------------------
+
+    def test_shapes_of_every_size(self, backbone):
+        for size in (*self.sizes, backbone.default_size()):
+            backbone.check_size(*size)
+            shape = backbone.latent_shape(*size)
+            frames, height, width = backbone.token_grid(shape)
+            tokens = frames * height * width
+            assert backbone.coordinates(shape).shape == (tokens, 3)
+            assert {part.shape[0] for part in backbone.positions(shape)} == {tokens}
+            assert backbone.initial_noise(shape, torch.Generator()).shape == shape
+
+    def test_a_video_goes_to_latents_and_back(self, backbone):
+        for size in self.sizes:
+            video = torch.rand(size[0], 3, *size[1:])
+            latents = backbone.encode_video(video)
+            assert tuple(latents.shape) == tuple(backbone.latent_shape(*size))
+            again = backbone.decode_video(latents, size[0])
+            assert again.shape == video.shape
+            assert 0 <= again.min() <= again.max() <= 1
+
+    def test_sizes_that_do_not_fit_name_the_nearest(self, backbone):
+        for size, option in self.wrong_sizes:
+            with pytest.raises(DitflowError, match=rf"{option}=.*use "):
+                backbone.check_size(*size)
+
+    # -- positions -------------------------------------------------------------------------------
+
+    def test_coordinates_at_their_start_give_the_stock_positions(self, backbone):
+        for size in self.sizes:
+            shape = backbone.latent_shape(*size)
+            ours = backbone.positions_at(backbone.coordinates(shape))
+            for ours_part, stock in zip(ours, backbone.positions(shape), strict=True):
+                torch.testing.assert_close(ours_part.float(), stock.float(), atol=1e-6, rtol=0)
+
+    def test_the_positions_that_are_given_are_those_that_are_used(self, backbone, given):
+        coordinates = backbone.coordinates(tuple(given.latents.shape))
+        plain = backbone.denoise(given, None, 1.0)
+
+        def changed(moved: Tensor) -> float:
+            positions = backbone.positions_at(moved)
+            made = backbone.denoise(given._replace(positions=positions), None, 1.0)
+            return (made - plain).abs().max().item()
+
+        assert changed(coordinates) < 1e-5
+        assert changed(coordinates.flip(0)) > 1e-4
+        # Rotary attention of image tokens sees differences of positions only.
+        shifted = changed(coordinates + 1.5) / plain.abs().max()
+        assert shifted < 2e-3 if backbone.rotary else shifted > 1e-2
+        if backbone.rotary:  # but of keys alone a shift is seen
+            apart = given.positions + backbone.positions_at(coordinates + 1.5)
+            made = backbone.denoise(given._replace(positions=apart), None, 1.0)
+            assert (made - plain).abs().max() > 1e-4
+
+    # -- gradients -------------------------------------------------------------------------------
+
+    @pytest.mark.parametrize("read", ["query_key", "features"])
+    @pytest.mark.parametrize("target", ["latents", "values", "coordinates"])
+    def test_gradients_also_with_checkpointing_and_of_no_weight(
+        self, backbone, given, target, read
+    ):
+        shape = tuple(given.latents.shape)
+        other = backbone.record_key_values(given._replace(latents=given.latents.flip(-1)))
+        # Far from the generation's own: computed again without them, the gradient would be another.
+        other = KeyValues(0, 30 * other.key, 30 * other.value)
+
+        def gradient(key_values: KeyValues | None = other) -> Tensor:
+            if target == "latents":
+                parameter = given.latents.detach().clone().requires_grad_()
+                made = given._replace(latents=parameter)
+            else:
+                parameter = initial_parameter(
+                    given.positions, backbone.coordinates(shape), target, separate_query_key=True
+                ).requires_grad_()
+                positions = positions_of(parameter, target, backbone.positions_at)
+                made = given._replace(positions=positions)
+            with backbone.injected(key_values):
+                outputs = getattr(backbone, read)(made, block=2)
+            if read == "query_key":
+                (outputs.query.sin() * outputs.key.cos()).mean().backward()
+            else:
+                outputs.features.std(0).mean().backward()
+            return parameter.grad
+
+        plain = gradient()
+        assert plain.isfinite().all()
+        assert plain.abs().max() > 0
+        assert (gradient(None) - plain).norm() > 0.01 * plain.norm()
+        transformer = backbone.pipeline.transformer
+        transformer.enable_gradient_checkpointing()
+        try:
+            assert (gradient() - plain).abs().max() == 0
+        finally:
+            transformer.disable_gradient_checkpointing()
+        assert all(not w.requires_grad and w.grad is None for w in transformer.parameters())
+
+    # -- injection -------------------------------------------------------------------------------
+
+    @pytest.mark.parametrize("block", [0, 1])
+    def test_injection_replaces_image_tokens_only(self, backbone, given, block):
+        other = backbone.record_key_values(given._replace(latents=given.latents.flip(-1)), block)
+        with self.attended(backbone.pipeline) as plain:
+            backbone.denoise(given, None, 1.0)
+        with self.attended(backbone.pipeline) as changed, backbone.injected(other):
+            backbone.denoise(given, None, 1.0)
+        count = other.key.shape[2]
+        for name in ("query", "key", "value"):
+            own, own_text = self.image_tokens(getattr(plain[block], name), count)
+            image, text = self.image_tokens(getattr(changed[block], name), count)
+            assert text.equal(own_text)
+            assert image.equal(own) == (name == "query")
+        image, _ = self.image_tokens(changed[block].value, count)
+        assert image.equal(other.value)
+
+    def test_injecting_ones_own_keys_and_values_changes_nothing(self, backbone, given):
+        plain = backbone.denoise(given, None, 1.0)
+        with backbone.injected(backbone.record_key_values(given)):
+            injected = backbone.denoise(given, None, 1.0)
+        torch.testing.assert_close(injected, plain, atol=1e-6, rtol=0)
+        other = backbone.record_key_values(given._replace(latents=given.latents.flip(-1)))
+        with backbone.injected(other):
+            changed = backbone.denoise(given, None, 1.0)
+        assert (changed - plain).abs().max() > 1e-3
+        with backbone.injected(None):
+            assert (backbone.denoise(given, None, 1.0) - plain).abs().max() == 0
+
+    def test_injected_keys_are_unrotated_so_that_positions_act_on_them(self, backbone, given):
+        if not backbone.rotary:
+            pytest.skip("added positions are part of what is recorded")
+        moved = backbone.positions_at(backbone.coordinates(tuple(given.latents.shape)) * 0.7)
+        first = backbone.record_key_values(given)
+        second = backbone.record_key_values(given._replace(positions=moved))
+        assert first.key.equal(second.key)
+
+    # -- nothing is left -------------------------------------------------------------------------
+
+    @pytest.mark.parametrize("where", ["record", "injection", "features", "denoise"])
+    def test_the_model_is_as_it_was_after_an_exception(self, backbone, given, where):
+        transformer = backbone.pipeline.transformer
+
+        def state() -> tuple[list[int], list[Tensor]]:
+            hooks = [
+                len(module._forward_hooks) + len(module._forward_pre_hooks)
+                for module in transformer.modules()
+            ]
+            return hooks, [buffer.clone() for buffer in transformer.buffers()]
+
+        default = given._replace(
+            latents=torch.randn(backbone.latent_shape(*self.sizes[1])),
+            positions=backbone.positions(backbone.latent_shape(*self.sizes[1])),
+        )
+        before = [backbone.denoise(made, None, 1.0) for made in (given, default)]
+        hooks, buffers = state()
+        key_values = backbone.record_key_values(given._replace(timestep=900))
+
+        def fail(*_: Any) -> None:
+            raise RuntimeError("stop here")
+
+        def injected() -> None:
+            with backbone.injected(key_values):
+                backbone.denoise(given, None, 1.0)
+
+        run = {
+            "record": lambda: backbone.query_key(given, 2),
+            "features": lambda: backbone.features(given, 2),
+            "denoise": lambda: backbone.denoise(given, given.prompt, 3.0),
+            "injection": injected,
+        }[where]
+        attention = self.self_attention(self.blocks(backbone.pipeline)[1])
+        handle = attention.register_forward_pre_hook(fail)
+        with pytest.raises(RuntimeError, match="stop here"):
+            run()
+        handle.remove()
+        assert state()[0] == hooks
+        assert all(map(torch.equal, state()[1], buffers))
+        for made, plain in zip((given, default), before, strict=True):
+            assert (backbone.denoise(made, None, 1.0) - plain).abs().max() == 0
+
+    # -- the solver ------------------------------------------------------------------------------
+
+    def test_a_saved_sampler_goes_on_to_the_bit(self, backbone):
+        shape = backbone.latent_shape(*self.size)
+        positions, options = backbone.positions(shape), SamplerOptions(4, 1.0)
+        whole, halves = (Sampler(backbone, options, PROMPT, SEED, shape) for _ in range(2))
+        for step in range(2):
+            whole.advance(step, whole.predict(step, positions))
+        halves.load_state_dict(whole.state_dict())
+        for sampler in (whole, halves):
+            for step in (2, 3):
+                sampler.advance(step, sampler.predict(step, positions))
+        assert (whole.latents - halves.latents).abs().max() == 0
+
+    def test_steps_have_less_and_less_noise(self, backbone):
+        shape = backbone.latent_shape(*self.size)
+        sampler = Sampler(backbone, SamplerOptions(5, 1.0), PROMPT, SEED, shape)
+        clean = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+        distances = [(sampler.noised(clean, step) - clean).norm().item() for step in range(5)]
+        assert distances == sorted(distances, reverse=True)
+        schedule = sampler.solver.schedule
+        assert schedule == backbone.solver(5).schedule
+        assert list(schedule.timesteps) == sampler.timesteps.tolist()
+
+    def test_several_steps_at_once_end_at_the_video_too(self, backbone):
+        shape = backbone.latent_shape(*self.size)
+        positions = backbone.positions(shape)
+        options = SamplerOptions(6, 1.0, unguided_stride=4)
+        sampler = Sampler(backbone, options, PROMPT, SEED, shape)
+        # A prediction held constant ends where the same steps one by one would.
+        steps = list(options.unguided(0))
+        assert steps == [(0, 4), (4, 2)]
+        for step, jump in steps:
+            sampler.advance(step, sampler.predict(step, positions), jump)
+        assert sampler.latents.isfinite().all()
+
+    # -- a motion in the pipeline's own calls ----------------------------------------------------
+
+    @pytest.mark.parametrize(("target", "parameterization", "separate"), TARGETS)
+    def test_applied_to_equals_predict(
+        self,
+        backbone,
+        stock,
+        tmp_path: Path,
+        reference_video: Path,
+        target,
+        parameterization,
+        separate,
+    ):
+        options = {"block": 1, "guidance_scale": 3.0, "seed": 4, "num_inference_steps": 4}
+        fit(
+            backbone,
+            tmp_path,
+            reference_video,
+            target=target,
+            parameterization=parameterization,
+            separate_query_key=separate,
+            learning_rate=0.05 if target == "latents" else 0.5,
+            data=dict(zip(("num_frames", "height", "width"), self.size, strict=True)),
+            **options,
+        )
+        embedding = MotionEmbedding.load(tmp_path / "motion.safetensors")
+        ours = predict(backbone, tmp_path, prompts=[OTHER], injection=False, **options)[0]
+
+        def made(pipeline: DiffusionPipeline) -> Tensor:
+            return self.call(pipeline, self.size, prompt=OTHER, **embedding.call_arguments())
+
+        plain, applicable = made(stock), self.applicable(stock)
+        assert (ours - plain).abs().max() > 1e-4  # and no rounding: what is equal is so to the bit
+        with embedding.applied_to(applicable) as pipeline:
+            assert pipeline is stock
+            assert (made(pipeline) - ours).abs().max() == 0
+            assert (made(pipeline) - ours).abs().max() == 0
+        assert (made(stock) - plain).abs().max() == 0
+        with embedding.applied_to(backbone) as pipeline:
+            assert (made(pipeline) - ours).abs().max() == 0
+        with pytest.raises(RuntimeError, match="mine"), embedding.applied_to(applicable):
+            raise RuntimeError("mine")
+        assert (made(stock) - plain).abs().max() == 0
