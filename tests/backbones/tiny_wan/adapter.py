@@ -23,9 +23,6 @@ from tests.backbones.tiny_wan.positions import (
 )
 from tests.backbones.tiny_wan.solver import EulerSolver
 
-TEXT_TOKENS = 512
-"""That a prompt is padded or cut to, as the stock pipeline's default."""
-
 
 class WanBackbone(TransformerBackbone):
     """A `WanPipeline` seen as a `Backbone`; further arguments as `TransformerBackbone`.
@@ -36,6 +33,7 @@ class WanBackbone(TransformerBackbone):
 
     family = "wan"
     batched_guidance = False
+    prompt_length = 512  # as the stock pipeline's default
     pipeline: WanPipeline
 
     def __init__(
@@ -103,7 +101,7 @@ class WanBackbone(TransformerBackbone):
         embeds, _ = self.pipeline.encode_prompt(
             prompt,
             do_classifier_free_guidance=False,
-            max_sequence_length=TEXT_TOKENS,
+            max_sequence_length=self.prompt_length,
             device=self.device,
         )
         return embeds.to(self.dtype)
