@@ -79,6 +79,11 @@ def fake(module: torch.nn.Module, dtype: torch.dtype) -> torch.nn.Module:
 
 
 def weights_of(module: torch.nn.Module) -> list[int]:
-    """How many weights each layer has."""
-    layers = ([*part.parameters(recurse=False)] for part in module.modules())
-    return [sum(weight.numel() for weight in own) for own in layers if own]
+    """How many weights each layer has; those that layers share count in the first of them."""
+    seen: set[torch.nn.Parameter] = set()
+    counts = []
+    for part in module.modules():
+        own = set(part.parameters(recurse=False)) - seen
+        seen |= own
+        counts.append(sum(weight.numel() for weight in own))
+    return counts

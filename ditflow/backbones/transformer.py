@@ -3,9 +3,10 @@
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from copy import copy
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
 from diffusers import DiffusionPipeline, FirstBlockCacheConfig
@@ -14,6 +15,7 @@ from torch.nn import Module, ModuleList
 from ditflow.backbones.base import Backbone, BlockFeatures, BlockOutputs, KeyValues, PassInput
 from ditflow.backbones.control import AttentionControl, BlockReached, ControlledProcessor
 from ditflow.backbones.pipeline_hooks import Change, PipelineHooks
+from ditflow.backbones.transformer_shapes import TransformerShapes
 from ditflow.utils.hashing import hash_of, hash_of_tensors
 
 
@@ -33,6 +35,8 @@ class TransformerBackbone(Backbone):
 
     batched_guidance = True
     """Whether the stock pipeline runs both branches of classifier-free guidance as one batch."""
+    shapes_class = TransformerShapes
+    """Of the family, such as one that knows how its VAE works on a part of a video at a time."""
 
     def __init__(
         self,
@@ -64,6 +68,11 @@ class TransformerBackbone(Backbone):
     @abstractmethod
     def new_processor(self) -> ControlledProcessor:
         """For the self-attention of a block."""
+
+    @property
+    @abstractmethod
+    def prompt_length(self) -> int:
+        """Tokens that a prompt is padded or cut to."""
 
     @abstractmethod
     def run(self, given: PassInput) -> torch.Tensor:
@@ -164,6 +173,18 @@ class TransformerBackbone(Backbone):
         finally:
             for attention, processor in zip(attentions, own, strict=True):
                 attention.processor = processor
+
+    # -- planning --------------------------------------------------------------------------------
+
+    def shapes(self) -> TransformerShapes:
+        kind = type(self).__qualname__
+        return self.shapes_class(self.pipeline, self.prompt_length, self._over, kind)
+
+    def _over(self, pipeline: DiffusionPipeline, options: dict[str, Any]) -> Self:
+        """This adapter, with all that a subclass adds, over a pipeline like its own."""
+        other = copy(self)
+        TransformerBackbone.__init__(other, pipeline, self.name, options)
+        return other
 
     # -- control ---------------------------------------------------------------------------------
 

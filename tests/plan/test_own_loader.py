@@ -4,10 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from ditflow.backbones import Backbone, CogVideoXBackbone
+from ditflow.backbones.base import PassInput
 from ditflow.cli import main
 from ditflow.examples.image_to_video import ImageToVideoBackbone
+from ditflow.plan.live_memory import LiveMemory
 from ditflow.plan.recipe import prepare
 from ditflow.settings.stacked import read_settings
 from tests.conftest import tiny_pipeline
@@ -50,6 +53,34 @@ def test_a_plan_says_what_a_fit_says(config, reference_video, tmp_path, capsys):
     folder = ["--output", str(tmp_path / "out"), "--video", str(reference_video)]
     assert main(["fit", "--config", str(config), *folder, "--prompt", "a red ring"]) == 0
     assert capsys.readouterr().out.strip().splitlines()[: len(planned)] == planned
+
+
+def test_another_family_is_planned_from_its_configurations():
+    """Two depths of fake tensors tell a real run's passes and its VAE's."""
+    loader = "tests.backbones.tiny_wan.loading.load_tiny_wan"
+    planned = prepare(read_settings({"model": {"backbone": {"class_path": loader}, "block": 2}}))
+    backbone, work = planned.backbone, planned.planner.work
+    size = work.num_frames, work.height, work.width
+    assert size == backbone.default_size()
+    plan = planned.planner.plan({})
+    weights = sum(
+        weight.numel() * weight.itemsize
+        for part in ("text_encoder", "vae", "transformer")
+        for weight in getattr(backbone.pipeline, part).parameters()
+    )
+    assert plan.resident[0] == weights
+    found = {phase.name: phase.working for phase in plan.phases}
+    shape = backbone.latent_shape(*size)
+    prompt = backbone.encode_prompt("a red ring")
+    given = PassInput(torch.randn(shape), 500, prompt, backbone.positions(shape))
+    for name, real_work in {
+        "encoding the reference": lambda: backbone.encode_video(torch.rand(size[0], 3, *size[1:])),
+        "denoising": lambda: backbone.denoise(given, prompt, 3.0),
+        "decoding": lambda: backbone.decode_video(given.latents, size[0]),
+    }.items():
+        with LiveMemory() as live, torch.no_grad():
+            real_work()
+        assert found[name] == pytest.approx(live.peak, rel=0.05), name
 
 
 def test_what_a_subclass_adds_is_followed():

@@ -96,7 +96,7 @@ def test_a_published_model_needs_no_files():
     planner = Planner(empty_backbone("THUDM/CogVideoX-5b").shapes(), planned)
     plain = planner.plan({})
     billions = 4.76 + 0.22 + 5.57  # text encoder, VAE, transformer, as published
-    assert plain.resident[0] == pytest.approx(2e9 * billions, rel=0.02)
+    assert plain.resident[0] == pytest.approx(2e9 * billions, rel=0.002)
     tokens, width = 226 + 6 * 30 * 45, 48 * 64
     activation = tokens * width * 2
     saving = planner.plan({"gradient_checkpointing": True, "offload": "model"})

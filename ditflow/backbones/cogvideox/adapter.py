@@ -1,8 +1,6 @@
 """CogVideoX 2B, 5B and 1.5 over diffusers' own classes, with our attention processor."""
 
 from contextlib import AbstractContextManager, nullcontext
-from copy import copy
-from typing import Any, Self
 
 import torch
 from diffusers import CogVideoXPipeline
@@ -35,6 +33,7 @@ class CogVideoXBackbone(TransformerBackbone):
     """
 
     family = "cogvideox"
+    shapes_class = CogVideoXShapes
     pipeline: CogVideoXPipeline
 
     @property
@@ -56,6 +55,10 @@ class CogVideoXBackbone(TransformerBackbone):
     @property
     def rotary(self) -> bool:
         return self.transformer.config.use_rotary_positional_embeddings
+
+    @property
+    def prompt_length(self) -> int:
+        return self.transformer.config.max_text_seq_length
 
     @property
     def latents_dtype(self) -> torch.dtype:
@@ -93,7 +96,7 @@ class CogVideoXBackbone(TransformerBackbone):
         embeds, _ = self.pipeline.encode_prompt(
             prompt,
             do_classifier_free_guidance=False,
-            max_sequence_length=self.transformer.config.max_text_seq_length,
+            max_sequence_length=self.prompt_length,
             device=self.device,
         )
         return embeds
@@ -150,15 +153,6 @@ class CogVideoXBackbone(TransformerBackbone):
         if self.rotary:
             return nullcontext()
         return added_positions(self.transformer, positions[0], latent_shape)
-
-    def shapes(self) -> CogVideoXShapes:
-        return CogVideoXShapes(self.pipeline, self._over, type(self).__qualname__)
-
-    def _over(self, pipeline: CogVideoXPipeline, options: dict[str, Any]) -> Self:
-        """This adapter, with all that a subclass adds, over a pipeline like its own."""
-        other = copy(self)
-        CogVideoXBackbone.__init__(other, pipeline, self.name, options)
-        return other
 
     def _padding(self, latent_frames: int) -> int:
         return -latent_frames % (self.transformer.config.patch_size_t or 1)

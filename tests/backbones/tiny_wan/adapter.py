@@ -24,9 +24,6 @@ from tests.backbones.tiny_wan.positions import (
 from tests.backbones.tiny_wan.shapes import WanShapes
 from tests.backbones.tiny_wan.solver import EulerSolver
 
-TEXT_TOKENS = 512
-"""That a prompt is padded or cut to, as the stock pipeline's default."""
-
 
 class WanBackbone(TransformerBackbone):
     """A `WanPipeline` seen as a `Backbone`; further arguments as `TransformerBackbone`.
@@ -37,6 +34,7 @@ class WanBackbone(TransformerBackbone):
 
     family = "wan"
     batched_guidance = False
+    prompt_length = 512  # as the stock pipeline's default
     pipeline: WanPipeline
 
     def __init__(
@@ -104,7 +102,7 @@ class WanBackbone(TransformerBackbone):
         embeds, _ = self.pipeline.encode_prompt(
             prompt,
             do_classifier_free_guidance=False,
-            max_sequence_length=TEXT_TOKENS,
+            max_sequence_length=self.prompt_length,
             device=self.device,
         )
         return embeds.to(self.dtype)
