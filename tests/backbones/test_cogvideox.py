@@ -8,7 +8,8 @@ from ditflow.backbones import CogVideoXBackbone
 from ditflow.sampling import Sampler, SamplerOptions
 from ditflow.sprites.render import render
 from ditflow.utils.shipped import EMBEDDED
-from tests.backbones.conformance import PROMPT, BackboneConformance
+from tests.backbones.conformance import BackboneConformance
+from tests.backbones.stock_calls import PROMPT
 from tests.conftest import straight_clip, tiny_pipeline
 
 
