@@ -1,7 +1,7 @@
 """A benchmark's jobs: what is to be made, where each result goes, and whether it is there."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -183,11 +183,6 @@ def twin(path: Path, key: Key) -> Path | None:
 def write_result(path: Path, result: dict[str, Any]) -> None:
     """Write a result, whole or not at all."""
     write_text(path, json.dumps(result, indent=1))
-
-
-def share(jobs: Sequence[Job], rank: int, ranks: int) -> list[Job]:
-    """Every `ranks`-th job, from the `rank`-th."""
-    return list(jobs[rank::ranks])
 
 
 def _read(path: Path) -> dict[str, Any] | None:

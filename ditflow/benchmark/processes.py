@@ -84,10 +84,10 @@ def count_workers(processes: int, share: str | None) -> int | None:
     return 0 if processes == 1 else processes
 
 
-def is_first() -> bool:
-    """Whether this is the first of the processes that torchrun or SLURM started on all machines."""
-    number = os.environ.get("GROUP_RANK") or os.environ.get("SLURM_PROCID") or "0"
-    return number == "0"
+def is_one_of_several() -> bool:
+    """Whether torchrun or SLURM started the same on other machines, or in other tasks."""
+    machines, tasks = os.environ.get("GROUP_WORLD_SIZE"), os.environ.get("SLURM_STEP_NUM_TASKS")
+    return int(machines or tasks or 1) > 1
 
 
 def end_with_parent() -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ditflow.benchmark.jobs import Job
-from ditflow.benchmark.processes import is_first
+from ditflow.benchmark.processes import is_one_of_several
 from ditflow.benchmark.runner import Runner
 from ditflow.errors import DitflowError
 from ditflow.runs.claim import claim, locked
@@ -123,21 +123,29 @@ def joined(folder: Path, command: Sequence[str], manifest: str, is_part: bool) -
     Raises:
         DitflowError: another run goes on in it.
     """
-    begins = is_part or is_first()
     with ExitStack() as claimed:
-        if begins and not is_part:
-            try:
+        try:
+            if not is_part:
                 claimed.enter_context(claim(folder, shared=True))
-            except DitflowError:
-                time.sleep(1)  # it may have just begun
-                if read_manifest(folder) != manifest:
-                    raise
-                log.info("Sharing the jobs of the run of this manifest in %s.", folder)
-                begins = False
-        if begins:
+        except DitflowError:
+            if not _goes_on(manifest, folder):
+                raise
+            log.info("Sharing the jobs of the run of this manifest in %s.", folder)
+        else:
             record_command(folder, command)
             write_text(folder / MANIFEST, manifest)
         yield
+
+
+def _goes_on(manifest: str, folder: Path) -> bool:
+    """Whether it is this manifest that is run in a folder, which may have begun just now."""
+    # Of another machine, a network's disk shows what is new only after up to a minute.
+    end = time.monotonic() + (60 if is_one_of_several() else 1)
+    while read_manifest(folder) != manifest:
+        if time.monotonic() > end:
+            return False
+        time.sleep(INTERVAL)
+    return True
 
 
 def part_of(share: str | None) -> slice:

@@ -363,18 +363,21 @@ def test_a_job_that_fails_is_filed_and_the_rest_go_on(tmp_path, capsys):
 SLURM = {
     **{"SLURM_NTASKS": "2", "SLURM_PROCID": "1", "SLURM_LOCALID": "1", "SLURM_NODEID": "0"},
     **{"SLURM_NTASKS_PER_NODE": "2", "SLURM_NNODES": "1", "SLURM_JOB_NAME": "bench"},
-    **{"SLURM_JOB_ID": "7", "SLURM_NODELIST": "host0"},
+    **{"SLURM_JOB_ID": "7", "SLURM_NODELIST": "host0", "SLURM_STEP_NUM_TASKS": "2"},
 }
 
 
 def test_slurms_tasks_share_the_jobs(tmp_path, monkeypatch):
-    """Also those that were another task's, if that makes none."""
+    """The second makes what the first has not in its hands."""
     content = manifest(categories=["caption"], methods={"plain": manifest()["methods"]["plain"]})
+    assert run(tmp_path, content, "--share", "1/2") == 0
+    (first,) = read_results(tmp_path / "out")
     for name, value in SLURM.items():
         monkeypatch.setenv(name, value)
     with claim(tmp_path / "out"):  # as the first of them does
         assert run(tmp_path, content) == 0
-    assert {r["video"] for r in read_results(tmp_path / "out")} == {"clip-600001", "clip-600002"}
+    assert [r["video"] for r in read_results(tmp_path / "out")] == ["clip-600001", "clip-600002"]
+    assert first in read_results(tmp_path / "out")
     for ranks in (1, 2, 3):
         parts = [range(7)[part_of(f"{rank + 1}/{ranks}")] for rank in range(ranks)]
         assert sorted(job for part in parts for job in part) == list(range(7))
