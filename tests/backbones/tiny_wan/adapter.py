@@ -21,7 +21,6 @@ from tests.backbones.tiny_wan.positions import (
     stock_positions,
     token_grid,
 )
-from tests.backbones.tiny_wan.shapes import WanShapes
 from tests.backbones.tiny_wan.solver import EulerSolver
 
 
@@ -157,9 +156,3 @@ class WanBackbone(TransformerBackbone):
                 return_dict=False,
             )[0]
         return prediction.transpose(1, 2)
-
-    def shapes(self) -> WanShapes:
-        def adapter(pipeline: WanPipeline, options: dict[str, Any]) -> WanBackbone:
-            return WanBackbone(pipeline, self.name, options, size=self._size)
-
-        return WanShapes(self.pipeline, TEXT_TOKENS, adapter)
