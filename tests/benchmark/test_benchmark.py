@@ -7,26 +7,19 @@ import sys
 from pathlib import Path
 
 import decord
-import numpy as np
 import pytest
 import yaml
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from ditflow import DitflowError
 from ditflow.benchmark import Manifest, Reference, VideoList
-from ditflow.benchmark.bootstrap import interval
 from ditflow.benchmark.jobs import is_finished, read_results, write_result
-from ditflow.benchmark.references import CATEGORIES
 from ditflow.benchmark.runner import Runner
 from ditflow.benchmark.sharing import part_of
-from ditflow.benchmark.tables import comma_separated, markdown
 from ditflow.benchmark.tensorboard import write_events
 from ditflow.cli import main
 from ditflow.metrics.scorer import Scorer
 from ditflow.runs.claim import claim
-from ditflow.settings.stacked import read_settings, stack
-from ditflow.sprites.references import SpritesReferences, clip_and_prompts
 from ditflow.utils.shipped import shipped
 from tests.pages.parsing import Page
 
@@ -55,128 +48,6 @@ def run(folder: Path, content: dict, *options: str) -> int:
     path = folder / "small.yaml"
     path.write_text(yaml.safe_dump(content))
     return main(["benchmark", "--config", str(path), "--output", str(folder / "out"), *options])
-
-
-@pytest.mark.parametrize("name", MANIFESTS)
-def test_every_shipped_manifest_parses(name, capsys):
-    with pytest.raises(SystemExit) as exited:
-        main(["benchmark", "--config", name, "--output", "out", "--print_config"])
-    assert exited.value.code == 0
-    printed = yaml.safe_load(capsys.readouterr().out)
-    for backbone in printed["backbones"].values():
-        for method in printed["methods"].values():
-            read_settings(*backbone, *method)
-
-
-def test_table1_has_every_row_and_davis_enough_videos():
-    folder = shipped("configs") / "benchmark"
-    for name in ("sprites-table1", "davis-table1"):
-        content = yaml.safe_load((folder / f"{name}.yaml").read_text())
-        assert len(content["methods"]) == 6
-        assert len(content["backbones"]) == 2
-    listed = content["references"]["init_args"]["videos"]
-    videos = VideoList([Reference(**video) for video in listed]).listed
-    assert len({video.name for video in videos}) >= 20
-    prompts = [video.prompt(category) for video in videos for category in CATEGORIES]
-    assert len(set(prompts)) == len(prompts)
-
-
-def test_prompts_of_drawn_references():
-    for seed in range(600_001, 600_021):
-        clip, prompts = clip_and_prompts(seed)
-        assert clip.motion != "still"
-        assert prompts["caption"] == clip.caption
-        assert clip.shape not in prompts["subject"].split()
-        assert prompts["subject"].endswith(f"on a {clip.background} background")
-        scene = prompts["scene"].split()
-        assert not {clip.shape, clip.color} & set(scene[:3])
-        assert scene[-2] != clip.background
-    references = SpritesReferences(count=3, first_seed=5)
-    assert references.problems() == []
-
-
-def test_every_reference_starts_from_noise_of_its_own(tmp_path):
-    methods = {"plain": ["backbone"]}
-    made = Manifest(SpritesReferences(2), {"b": ["sprites-rope"]}, methods, seeds=[0, 10])
-    seeds = {(job.reference.name, job.seed) for job in made.jobs(tmp_path)}
-    names = sorted({name for name, _ in seeds})
-    assert [sorted(seed for n, seed in seeds if n == name) for name in names] == [[0, 10], [1, 11]]
-
-
-def test_all_that_is_wrong_is_listed_before_any_work(tmp_path, capsys):
-    video = {"caption": "a", "subject": "b", "scene": " "}
-    content = manifest(
-        references={
-            "class_path": "ditflow.benchmark.VideoList",
-            "init_args": {
-                "root": str(tmp_path),
-                "videos": [
-                    {"name": "one", "video": "missing.mp4", **video},
-                    {"name": "one", "video": "gone.mp4", **video},
-                ],
-            },
-        },
-        methods={"good": ["injection"], "bad": ["no-such-method"], "worse": [{"model": {"x": 1}}]},
-        categories=["caption", "weather"],
-    )
-    assert run(tmp_path, content) == 2
-    said = capsys.readouterr().err
-    for part in (
-        "missing.mp4",
-        "gone.mp4",
-        "one: listed twice",
-        "no scene prompt",
-        "no-such-method",
-        "'x'",
-        "'weather'",
-    ):
-        assert part in said
-    assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["--config", "no-such-manifest"], "no-such-manifest.*sprites-table1"),
-        (["--config", "sprites-table1", "--grid", "x"], "grid"),
-        (["--config", "sprites-table1", "--tracker", "eyes"], "tracker.*lucas-kanade"),
-    ],
-)
-def test_wrong_options_are_one_line(tmp_path, capsys, options, message):
-    assert main(["benchmark", "--output", str(tmp_path), *options]) == 2
-    lines = capsys.readouterr().err.strip().splitlines()
-    assert len(lines) == 1
-    import re
-
-    assert re.search(message, lines[0])
-
-
-def test_each_reference_has_a_mask_of_its_own(tmp_path, capsys):
-    given = {"video": "v.mp4", "caption": "a", "subject": "b", "scene": "c"}
-    for name in ("v.mp4", "one.png", "two.png"):
-        (tmp_path / name).touch()
-    videos = [{"name": name, **given, "mask": f"{name}.png"} for name in ("one", "two")]
-    listed = {
-        "class_path": "ditflow.benchmark.VideoList",
-        "init_args": {"root": str(tmp_path), "videos": [*videos, {"name": "three", **given}]},
-    }
-    references = VideoList(
-        [Reference(**video) for video in listed["init_args"]["videos"]], tmp_path
-    )
-    jobs = Manifest(references, {"b": ["sprites-rope"]}, {"plain": ["backbone"]}).jobs(tmp_path)
-    masks = {job.reference.name: job.reference.mask for job in jobs}
-    assert masks == {"one": tmp_path / "one.png", "two": tmp_path / "two.png", "three": None}
-    keys = {result.key({}) for job in jobs for result in job.results()}
-    assert len(keys) == len(jobs)
-
-    (tmp_path / "two.png").unlink()
-    one_for_all = ["ditflow-latents", {"data": {"mask": "mask.png"}}]
-    methods = {"ours": one_for_all, "theirs": ["smm"]}
-    assert run(tmp_path, manifest(references=listed, methods=methods)) == 2
-    said = capsys.readouterr().err
-    assert "two.png does not exist" in said
-    assert "rope with ours: data.mask=mask.png would be the mask of every reference" in said
-    assert "rope with theirs: mask: SpatialMarginalMean compares whole frames" in said
 
 
 def test_a_mask_of_a_reference_guides_its_jobs(tmp_path, reference_video):
@@ -381,63 +252,3 @@ def test_slurms_tasks_share_the_jobs(tmp_path, monkeypatch):
     for ranks in (1, 2, 3):
         parts = [range(7)[part_of(f"{rank + 1}/{ranks}")] for rank in range(ranks)]
         assert sorted(job for part in parts for job in part) == list(range(7))
-
-
-def test_intervals_are_of_videos():
-    rng = np.random.default_rng(1)
-    values = {
-        f"v{n}": (rng.normal(n % 2, 0.1) + rng.normal(0, 0.01, 5)).tolist() for n in range(40)
-    }
-    mean, low, high, videos = interval(values)
-    means = [np.mean(row) for row in values.values()]
-    assert mean == pytest.approx(np.mean(means))
-    # As wide as the normal approximation over videos; over all values it would be narrower by √5.
-    half = 1.96 * np.std(means) / np.sqrt(40)
-    assert (high - low) / 2 == pytest.approx(half, rel=0.1)
-    assert videos == 40
-    assert interval(values) == interval(values)
-    with pytest.raises(ValueError, match="no value"):
-        interval({})
-
-
-def record(order, method, video, category, mf, reused=False, **more):
-    fixed = {"backbone": "b", "tracker": "t", "grid": 5, "clip": "c", "seconds": 2.0}
-    scores = {"mf": mf, "iq": 0.3}
-    return fixed | {
-        "order": order, "method": method, "video": video, "category": category,
-        "reused": reused, "scores": scores, **more,
-    }  # fmt: skip
-
-
-def test_tables_hold_means_in_the_order_of_the_manifest():
-    records = [
-        record(1, "zeta", "v1", "caption", 0.25),
-        record(2, "zeta", "v2", "caption", 0.75),
-        record(3, "alpha", "v1", "caption", 0.1),
-        record(4, "alpha", "v1", "caption", 0.05, reused=True),
-    ]
-    text = markdown(records, "name")
-    assert text.index("| zeta | 0.500 [") < text.index("| alpha | 0.100 [")
-    assert "| alpha | 0.100 [0.100, 0.100] | 0.050 [0.050, 0.050] | -50.0 % |" in text
-    rows = list(csv.DictReader(comma_separated(records).splitlines()))
-    row = next(r for r in rows if r["method"] == "zeta" and r["score"] == "mf")
-    assert (float(row["mean"]), row["videos"]) == (0.5, "2")
-
-
-def test_stacking_replaces_a_class_as_a_whole():
-    below = {"o": {"class_path": "A", "init_args": {"x": 1}}, "n": {"a": 1, "b": 2}}
-    above = {"o": {"class_path": "B"}, "n": {"b": 3}}
-    assert stack(below, above) == {"o": {"class_path": "B"}, "n": {"a": 1, "b": 3}}
-    assert stack(below, {"o": {"init_args": {"y": 2}}})["o"]["init_args"] == {"x": 1, "y": 2}
-
-
-def test_settings_that_do_not_exist_are_refused():
-    with pytest.raises(DitflowError, match="sprites-rope.*'blok'"):
-        read_settings("sprites-rope", {"model": {"blok": 3}})
-    with pytest.raises(DitflowError, match="trainer"):
-        read_settings("sprites-rope", {"trainer": {"devices": 2}})
-
-
-def test_manifest_defaults():
-    made = Manifest(SpritesReferences(1), {"b": ["sprites-rope"]}, {"m": ["injection"]})
-    assert made.categories == list(CATEGORIES)

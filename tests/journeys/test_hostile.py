@@ -17,11 +17,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 import yaml
 from PIL import Image
 
-from ditflow import DitflowError, MotionTransfer
+from ditflow import DitflowError
 from ditflow.app.remembered import prompts_of, remembered
 from ditflow.benchmark.manifest import Manifest
 from ditflow.cli import main
@@ -356,59 +355,3 @@ def test_a_prompt_list_of_an_earlier_start_that_is_none(tmp_path):
     for odd in (float("nan"), 10**400):
         (logs / "fit-1.json").write_text(json.dumps(record | {"started": odd}))
         assert remembered(tmp_path) == []
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        MemoryError("Unable to allocate 9 TiB"),
-        RuntimeError("[enforce] . DefaultCPUAllocator: can't allocate memory: you tried 9 bytes."),
-        torch.OutOfMemoryError("GPU out of memory. Tried to allocate"),
-    ],
-)
-def test_memory_that_runs_out_is_a_line(error, tmp_path, capsys, monkeypatch):
-    def runs_out(*_) -> None:
-        raise error
-
-    monkeypatch.setattr("ditflow.commands.page.write_run_page", runs_out)
-    assert main(["page", str(fit_folder(tmp_path / "run"))]) == 1
-    (line,) = capsys.readouterr().err.strip().splitlines()
-    assert line.startswith("ditflow: error: ")
-    assert "ditflow plan" in line
-
-
-def test_more_steps_than_a_scheduler_knows(rope):
-    with pytest.raises(DitflowError, match="num_inference_steps=1001 is more than the 1000"):
-        MotionTransfer(rope, num_inference_steps=1001)
-
-
-LONG = "x" * 5000
-
-
-@pytest.mark.parametrize(
-    "given",
-    [
-        ["fit", "--video", LONG, "--prompt", "a", "--output", "out"],
-        ["fit", "--video", "v.mp4", "--prompt", "a", "--output", "out", "--resume", LONG],
-        ["preview", "--video", LONG, "--output", "out"],
-        ["preview", "--video", "v.mp4", "--mask", LONG, "--output", "out"],
-        ["predict", "--embedding", LONG, "--prompts", "a", "--output", "out"],
-        ["test", "--videos", LONG, "--video", LONG, "--prompts", "a", "--output", "out"],
-        ["inspect", LONG],
-        ["page", LONG],
-        ["push", LONG, "ada/motion"],
-        ["rate", "make", "--results", LONG, "--output", "out"],
-        ["rate", "figure", LONG, "--key", LONG, "--output", "out"],
-        ["benchmark", "--config", LONG, "--output", "out"],
-        ["benchmark", "--config", "sprites-table1", "--output", LONG],
-        ["plan", "--config", LONG],
-        ["page", "/proc/self/mem"],
-    ],
-)
-def test_paths_that_no_system_takes(given, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    assert main(given) == 2
-    (line,) = capsys.readouterr().err.strip().splitlines()
-    assert line.startswith("ditflow: error: ")
-    assert len(line) < 6000
-    assert list(tmp_path.iterdir()) == []
