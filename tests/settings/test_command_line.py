@@ -7,9 +7,9 @@ import yaml
 
 from ditflow.settings.options import SHORT, expand, preset_path
 from ditflow.utils.shipped import shipped_files
+from tests.typed import printed_config
 
 PRESETS = sorted(shipped_files("presets"))
-from tests.typed import printed_config
 
 
 def leaves(tree, path=()):
