@@ -43,7 +43,7 @@ class GuidedSteps(Dataset):
     def __getitem__(self, index: int) -> MotionItem:
         sampler = self.module.samplers[index % len(self.module.samplers)]
         timestep = sampler.timesteps[self.module.current_epoch]
-        return MotionItem(self.reference, sampler.text, timestep)
+        return MotionItem(self.reference, sampler.prompt, timestep)
 
 
 class MotionDataModule(LightningDataModule):
@@ -173,7 +173,8 @@ class MotionDataModule(LightningDataModule):
 
     def read_reference(self, backbone: Backbone) -> ReferenceVideo:
         """The reference and its mask at the backbone's size; read once for backbones of one."""
-        wanted = *backbone.default_size(), backbone.temporal_ratio
+        given = id(self.video), id(self.mask)  # either may be set anew
+        wanted = *backbone.default_size(), backbone.temporal_ratio, *given
         if self.read is None or self._read_for != wanted:
             self.read = read_reference(
                 backbone, self.video, self.mask, self.range, self.height, self.width

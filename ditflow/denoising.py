@@ -217,7 +217,7 @@ class GuidedSampling(LightningModule):
 
     def outputs(self, given: PassInput) -> BlockOutputs | BlockFeatures:
         """What the objective reads of one video."""
-        return getattr(self.backbone, self.objective.reads)(given, self.block)
+        return self.objective.read(self.backbone, given, self.block)
 
     def encode_reference(
         self,

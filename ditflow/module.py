@@ -19,7 +19,7 @@ from ditflow.errors import DitflowError
 from ditflow.functional.parameterization import Parameterization, Positions, Target
 from ditflow.learning_rates import LearningRates, falling
 from ditflow.objectives import AttentionMotionFlow, Objective
-from ditflow.reference import encode, mask_on_tokens
+from ditflow.reference import encode, mask_on_tokens, reference_input
 from ditflow.runs.resume import check_same_run
 from ditflow.sampling import Sampler, SamplerOptions, steps_of
 from ditflow.utils.distributed import all_gather, local_share
@@ -138,7 +138,7 @@ class MotionTransfer(GuidedSampling):
         mask: torch.Tensor | None = None,
         numbers: Sequence[int] | None = None,
     ) -> torch.Tensor:
-        """Frames [T, 3, height, width] to the reference motion (Algorithm 1, lines 1 to 7).
+        """Frames [T, 3, height, width] to the reference motion (Algorithm 1, lines 1 to 8).
 
         Args:
             frames: of the reference, in [0, 1].
@@ -150,10 +150,8 @@ class MotionTransfer(GuidedSampling):
         warn_of_cuts(frames, numbers)
         with tqdm(total=1, desc="Encoding the reference", disable=not self.progress) as bar:
             self.reference_latents = encode(backbone, frames, cache)
-            positions = backbone.positions(tuple(self.reference_latents.shape))
-            given = PassInput(self.reference_latents, 0, backbone.encode_prompt(""), positions)
             with torch.no_grad():
-                outputs = self.outputs(given)
+                outputs = self.outputs(reference_input(backbone, self.reference_latents))
             self.reference_motion = self.objective.reference(outputs)
             self.reference_flow = self.objective.flow(outputs)
             self.reference_weight = self.objective.weight(
@@ -200,7 +198,7 @@ class MotionTransfer(GuidedSampling):
         return self.positions_of(self.parameter)
 
     def training_step(self, item: MotionItem, batch_idx: int) -> torch.Tensor | None:
-        """One prompt's loss at one timestep (Algorithm 1, lines 13 to 19)."""
+        """One prompt's loss at one timestep (Algorithm 1, lines 14 to 19)."""
         if self.optimization_steps == 0:
             return None
         row = next(self._rows[item.prompt])
@@ -209,7 +207,7 @@ class MotionTransfer(GuidedSampling):
         if self.target == "latents":
             latents = self.parameter[row : row + 1]
         with self.injected(sampler, step, positions):
-            given = PassInput(latents, item.timestep, sampler.prompt, positions)
+            given = PassInput(latents, item.timestep, sampler.encoded_prompt, positions)
             outputs = self.outputs(given)
         loss = self.objective.loss(outputs, item.reference, **self._weighted())
         if not torch.isfinite(loss):

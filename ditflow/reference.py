@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import torch
 
-from ditflow.backbones.base import Backbone
+from ditflow.backbones.base import Backbone, PassInput
 from ditflow.errors import DitflowError
 from ditflow.functional.token_mask import token_mask
 from ditflow.utils.cache import cached_tensor
@@ -66,6 +66,13 @@ def read_reference(
         source = len(footage), footage.height, footage.width
         fitted = read_mask(mask, video, frames, source, (height, width))
     return ReferenceVideo(fit_size(footage, height, width), fitted, tuple(footage.numbers))
+
+
+def reference_input(backbone: Backbone, latents: torch.Tensor) -> PassInput:
+    """The pass that reads a reference's motion: its clean latents at t = 0 with an empty prompt and
+    the stock ρ (Algorithm 1, line 2)."""
+    positions = backbone.positions(tuple(latents.shape))
+    return PassInput(latents, 0, backbone.encode_prompt(""), positions)
 
 
 def encode(backbone: Backbone, frames: torch.Tensor, cache: bool) -> torch.Tensor:

@@ -81,7 +81,7 @@ class Sampler:
         latent_shape: tuple[int, ...],
     ):
         self.backbone, self.options = backbone, options
-        self.text, self.prompt = prompt, backbone.encode_prompt(prompt)
+        self.prompt, self.encoded_prompt = prompt, backbone.encode_prompt(prompt)
         guided = options.guidance_scale > 1
         self.negative = backbone.encode_prompt(options.negative_prompt) if guided else None
         self.solver = backbone.solver(options.num_steps)
@@ -93,7 +93,7 @@ class Sampler:
 
     def given(self, step: int, latents: torch.Tensor, positions: Positions) -> PassInput:
         """The input of a pass at a step, with this video's prompt."""
-        return PassInput(latents, self.timesteps[step], self.prompt, positions)
+        return PassInput(latents, self.timesteps[step], self.encoded_prompt, positions)
 
     def predict(self, step: int, positions: Positions) -> torch.Tensor:
         """The guided prediction at a step, fp32, from the current latents."""

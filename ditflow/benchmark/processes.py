@@ -36,7 +36,7 @@ def run_processes(args: Sequence[str], count: int) -> None:
         args: of `ditflow benchmark`, without the number of processes.
         count: of processes.
     """
-    command = [sys.executable, "-m", "ditflow.cli", "benchmark", *args]
+    command = [sys.executable, "-m", "ditflow", "benchmark", *args]
     started: list[subprocess.Popen] = []
     try:
         for number in range(count):

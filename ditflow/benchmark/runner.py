@@ -138,12 +138,15 @@ class Runner:
         remove_results(path.parent, [f"{stem}.png", f".{stem}.*.partial*"])
 
     def _describe(self, result: Result, key: Key) -> dict[str, Any]:
-        job = result.job
+        job, path = result.job, result.path(self.folder).with_suffix(".mp4")
         return {
             "key": key.settings,
             "content": key.content,
             "order": job.order,
-            "file": str(result.path(self.folder).relative_to(self.folder).with_suffix(".mp4")),
+            "file": result.path(self.folder)
+            .relative_to(self.folder)
+            .with_suffix(".mp4")
+            .as_posix(),
             "backbone": job.backbone,
             "method": job.method,
             "video": job.reference.name,

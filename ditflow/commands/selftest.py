@@ -8,12 +8,13 @@ from typing import get_args
 import torch
 
 from ditflow.assembly.run import Run
-from ditflow.backbones.base import Backbone, PassInput
+from ditflow.backbones.base import Backbone
 from ditflow.functional.flow_loss import moving_patches
 from ditflow.functional.parameterization import Target
 from ditflow.functional.tracks import moving_tracks, seen_steps
 from ditflow.metrics import LucasKanade, Tracker
 from ditflow.objectives import AttentionMotionFlow
+from ditflow.reference import reference_input
 from ditflow.settings.options import over_default
 from ditflow.settings.stacked import Settings, read_settings
 from ditflow.sprites.render import render
@@ -101,11 +102,8 @@ def moved(
     if output is not None:
         write_video(video, output / f"{target}-{name}.mp4")
     # Read apart: the objective may be another.
-    latents = module.reference_latents
-    assert latents is not None
     with torch.no_grad():
-        positions = backbone.positions(tuple(latents.shape))
-        given = PassInput(latents, 0, backbone.encode_prompt(""), positions)
+        given = reference_input(backbone, module.z_ref)
         flow = AttentionMotionFlow().reference(backbone.query_key(given, module.block))
     later = torch.ones(flow.shape[:2]).triu(1).bool().to(flow.device)[..., None]
     moving = moving_patches(flow) & later

@@ -17,39 +17,36 @@ the versions of what matters."""
 class Command:
     """A command of `ditflow`: a function whose signature and docstring are its command line.
 
-    A function with a parser of its own has it beside it, by the same name with `_parser`, and takes
-    the arguments as they are typed.
-
     Args:
         name: as it is typed, in one word or two.
         where: file and function.
         examples: what may be typed after the name.
+        own_parser: the command line is not the signature: the function takes the arguments as they
+            are typed, and its parser stands beside it, by the same name with `_parser`.
     """
 
-    def __init__(self, name: str, where: str, *examples: str):
+    def __init__(self, name: str, where: str, *examples: str, own_parser: bool = False):
         self.name, self.where, self.examples = name, where, examples
-        self.words = name.split()
+        self.words, self.own_parser = name.split(), own_parser
 
     def load(self) -> Callable[[list[str]], int | None]:
         """The imported command, which takes the arguments after its name."""
-        function, own_parser = self._import()
-        if own_parser is not None:
+        function = self._import()
+        if self.own_parser:
             return function
         return lambda args: function(**vars(self.parser().parse_args(args)))
 
     def parser(self) -> "ArgumentParser":
         """The parser of its command line."""
-        function, own_parser = self._import()
-        if own_parser is not None:
-            return own_parser()
+        if self.own_parser:
+            return self._import("_parser")()
         from ditflow.settings.parsing import command_parser
 
-        return command_parser(self.name, function)
+        return command_parser(self.name, self._import())
 
-    def _import(self) -> tuple[Callable[..., Any], Callable[..., Any] | None]:
+    def _import(self, suffix: str = "") -> Callable[..., Any]:
         file, _, name = self.where.partition(":")
-        found = vars(import_module(f"ditflow.commands.{file}"))
-        return found[name], found.get(f"{name}_parser")
+        return vars(import_module(f"ditflow.commands.{file}"))[name + suffix]
 
 
 COMMANDS = (
@@ -58,12 +55,14 @@ COMMANDS = (
         "fit",
         "fit_and_predict:fit",
         '--video ref.mp4 --prompt "..." --output DIR [--config PRESET]',
+        own_parser=True,
     ),
     Command("preview", "preview:preview", "--video ref.mp4 --output DIR [--config PRESET]"),
     Command(
         "predict",
         "fit_and_predict:predict",
         '--embedding DIR/motion.safetensors --prompts "..." "..." --output DIR',
+        own_parser=True,
     ),
     Command("inspect", "inspect_embedding:inspect", "DIR/motion.safetensors"),
     Command(
@@ -72,7 +71,7 @@ COMMANDS = (
         "--embedding DIR/motion.safetensors --video ref.mp4 --output DIR",
         '--videos a.mp4 b.mp4 --video ref.mp4 --prompts "..." --output DIR',
     ),
-    Command("benchmark", "benchmark:benchmark", "--config MANIFEST --output DIR"),
+    Command("benchmark", "benchmark:benchmark", "--config MANIFEST --output DIR", own_parser=True),
     Command("page", "page:page", "DIR"),
     Command("app", "app:app", "[--config PRESET]"),
     Command("rate make", "rate:make", "--results DIR --output DIR"),

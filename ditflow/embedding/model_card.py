@@ -10,7 +10,7 @@ from ditflow.embedding.stored import StoredMotion
 from ditflow.errors import shortened
 from ditflow.utils.shipped import embedded_backbones, is_hub_name
 
-TAGS = ("ditflow", "motion-transfer", "video", "cogvideox")
+TAGS = ("ditflow", "motion-transfer", "video")
 
 
 def model_card(
@@ -35,7 +35,7 @@ def model_card(
         library_name="ditflow",
         license=license,
         pipeline_tag="text-to-video",
-        tags=list(TAGS),
+        tags=[*TAGS, header.family],
     )
     embedded = header.backbone in embedded_backbones()
     prompt = "a yellow circle on a navy background" if embedded else "a paper boat in a bathtub"

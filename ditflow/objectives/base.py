@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 
 import torch
 
-from ditflow.backbones.base import BlockFeatures, BlockOutputs
+from ditflow.backbones.base import Backbone, BlockFeatures, BlockOutputs, PassInput
 from ditflow.errors import DitflowError
 
 
@@ -13,7 +13,15 @@ class Objective(ABC):
     """A motion signal read from the guided block, and the loss between two of them."""
 
     reads: ClassVar[Literal["query_key", "features"]]
-    """The backbone's method that gives what it reads: the block's queries and keys, or output."""
+    """What of the guided block: its queries and keys, or its output."""
+
+    def read(
+        self, backbone: Backbone, given: PassInput, block: int
+    ) -> BlockOutputs | BlockFeatures:
+        """Run one video to the guided block, no further, for what the objective reads of it."""
+        if self.reads == "query_key":
+            return backbone.query_key(given, block)
+        return backbone.features(given, block)
 
     @abstractmethod
     def reference(self, outputs: BlockOutputs | BlockFeatures) -> torch.Tensor:

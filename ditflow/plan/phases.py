@@ -117,10 +117,9 @@ def _read_reference(backbone: Backbone, work: Work, prompt: torch.Tensor) -> int
     """The pass at t = 0, without gradients, and the reference motion from it."""
     latents = _latents(backbone, work)
     positions = backbone.positions(latents.shape)
-    read = getattr(backbone, work.objective.reads)
     with torch.no_grad(), LiveMemory() as live:
         given = PassInput(latents, 0, prompt, positions)
-        outputs = read(given, min(work.block, DEPTHS[0]))
+        outputs = work.objective.read(backbone, given, min(work.block, DEPTHS[0]))
         passing = live.peak
     kept = sum(part.nbytes for part in _parts(outputs))
     return max(passing, kept + _peak(lambda: work.objective.reference(outputs.detach())))
@@ -156,7 +155,6 @@ def _optimise_at(
     """
     shape = backbone.latent_shape(work.num_frames, work.height, work.width)
     stock, coordinates = backbone.positions(shape), backbone.coordinates(shape)
-    read = getattr(backbone, work.objective.reads)
     with LiveMemory() as live:
         latents = torch.empty(work.prompts, *shape[1:])
         if work.target == "latents":
@@ -172,7 +170,8 @@ def _optimise_at(
         source = parameter if work.target == "latents" else latents
         recorded = backbone.record_key_values(PassInput(latents[:1], 500, prompt, stock))
         with backbone.injected(recorded):
-            outputs = read(PassInput(source[:1], 500, prompt, positions), block)
+            given = PassInput(source[:1], 500, prompt, positions)
+            outputs = work.objective.read(backbone, given, block)
         held, parts = live.now, _parts(outputs)
         torch.autograd.backward(parts, [torch.empty_like(part) for part in parts])
         optimizer.step()

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import torch
 
-from ditflow.backbones.base import Backbone, PassInput
+from ditflow.backbones.base import Backbone
 from ditflow.functional.flow_loss import moving_patches
 from ditflow.functional.motion_flow import Grid
 from ditflow.functional.nearest_neighbor import nearest_neighbor_flow
 from ditflow.functional.token_mask import over_frames
 from ditflow.objectives import Objective
-from ditflow.reference import ReferenceVideo, encode, mask_on_tokens
+from ditflow.reference import ReferenceVideo, encode, mask_on_tokens, reference_input
 
 
 @dataclass(frozen=True)
@@ -95,9 +95,7 @@ def read_motion(
         cache: take the reference's latents from an earlier run, or keep them for a later.
     """
     latents = encode(backbone, reference.frames, cache)
-    shape = tuple(latents.shape)
-    given = PassInput(latents, 0, backbone.encode_prompt(""), backbone.positions(shape))
-    outputs = backbone.query_keys(given, blocks)
+    outputs = backbone.query_keys(reference_input(backbone, latents), blocks)
     read = {}
     for block, output in zip(blocks, outputs, strict=True):
         sure = objective.confidence_of(output)
@@ -106,7 +104,7 @@ def read_motion(
         assert flow is not None, f"{type(objective).__name__} has none, which commands refuse"
         read[block] = Motion(f"block {block}", flow.cpu(), sure)
     grid = outputs[0].grid
-    ratio, count = backbone.temporal_ratio, shape[1]
+    ratio, count = backbone.temporal_ratio, latents.shape[1]
     return ReferenceMotion(
         reference,
         grid,

@@ -82,5 +82,7 @@ def _without_none(kind: Any) -> Any:
     """X for `X | None`: an option that is left out is None. Of a bool, null can be typed."""
     if get_origin(kind) not in (Union, UnionType) or kind == bool | None:
         return kind
-    (kind,) = (each for each in get_args(kind) if each is not NoneType)
-    return kind
+    kinds = [each for each in get_args(kind) if each is not NoneType]
+    if len(kinds) > 1:
+        raise TypeError(f"{kind} has no command line: give a parameter one type, or that or None")
+    return kinds[0]
