@@ -143,10 +143,7 @@ class Runner:
             "key": key.settings,
             "content": key.content,
             "order": job.order,
-            "file": result.path(self.folder)
-            .relative_to(self.folder)
-            .with_suffix(".mp4")
-            .as_posix(),
+            "file": path.relative_to(self.folder).as_posix(),
             "backbone": job.backbone,
             "method": job.method,
             "video": job.reference.name,

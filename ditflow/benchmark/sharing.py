@@ -13,7 +13,7 @@ from ditflow.benchmark.jobs import Job
 from ditflow.benchmark.processes import is_one_of_several
 from ditflow.benchmark.runner import Runner
 from ditflow.errors import DitflowError
-from ditflow.runs.claim import claim, locked
+from ditflow.runs.claim import Claimed, claim, locked
 from ditflow.runs.history import MANIFEST, read_manifest, record_command
 from ditflow.utils.files import write_text
 
@@ -127,7 +127,7 @@ def joined(folder: Path, command: Sequence[str], manifest: str, is_part: bool) -
         try:
             if not is_part:
                 claimed.enter_context(claim(folder, shared=True))
-        except DitflowError:
+        except Claimed:
             if not _goes_on(manifest, folder):
                 raise
             log.info("Sharing the jobs of the run of this manifest in %s.", folder)

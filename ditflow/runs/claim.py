@@ -12,6 +12,10 @@ from ditflow.utils.files import make_output
 LOCK = ".ditflow.lock"
 
 
+class Claimed(DitflowError):
+    """Another run that goes on holds the output folder."""
+
+
 @contextmanager
 def claim(folder: Path, shared: bool = False) -> Iterator[None]:
     """Make an output folder and hold it until the block ends, or the process does, however.
@@ -22,12 +26,13 @@ def claim(folder: Path, shared: bool = False) -> Iterator[None]:
             left half written, which cannot be told from theirs, then stays for another run.
 
     Raises:
-        DitflowError: it cannot be written to, or another run that goes on writes to it.
+        Claimed: another run that goes on writes to it.
+        DitflowError: it cannot be written to.
     """
     make_output(folder)
     with locked(folder / LOCK) as own:
         if not own:
-            raise DitflowError(
+            raise Claimed(
                 f"output={folder} is being written to by another run; wait for it, or give another "
                 "folder."
             )
