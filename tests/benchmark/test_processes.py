@@ -46,6 +46,7 @@ def launched(folder: Path, out: Path, how: str, **changes) -> list[str]:
 def made(folder: Path) -> dict[str, tuple[dict[str, float], bytes]]:
     """Scores and video of each result."""
     found = read_results(folder)
+    assert [r["error"] for r in found if "error" in r] == []
     return {r["file"]: (r["scores"], (folder / r["file"]).read_bytes()) for r in found}
 
 
