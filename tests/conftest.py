@@ -5,6 +5,7 @@ import os
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,11 @@ def straight_clip(frames: int = 25) -> Clip:
     """A red circle that crosses the picture from left to right."""
     path = tuple((0.25 + 0.5 * t / (frames - 1), 0.45) for t in range(frames))
     return Clip("circle", "red", "gray", 0.2, path, texture_seed=3)
+
+
+def reversed_clip(clip: Clip) -> Clip:
+    """The same clip played backwards."""
+    return replace(clip, path=clip.path[::-1])
 
 
 def tiny_pipeline(kind: str) -> CogVideoXPipeline:

@@ -56,6 +56,62 @@ def test_a_turned_import_is_found(tmp_path):
     ]
 
 
+def test_no_files_import_each_other_in_a_circle():
+    assert circle(PACKAGE) is None
+
+
+def test_a_circle_is_found(tmp_path):
+    package = tmp_path / "ditflow"
+    (package / "video").mkdir(parents=True)
+    (package / "video" / "__init__.py").write_text("from ditflow.video.reading import read\n")
+    (package / "video" / "reading.py").write_text(
+        "if TYPE_CHECKING:\n    from ditflow.video import sizing\n"
+    )
+    (package / "video" / "sizing.py").write_text("import ditflow.errors\n")
+    (package / "errors.py").write_text("")
+    assert circle(package) == ["video/__init__.py", "video/reading.py", "video/__init__.py"]
+    (package / "video" / "__init__.py").write_text("")
+    assert circle(package) is None
+    (package / "video" / "sizing.py").write_text(
+        "def f():\n    from ditflow.video.reading import read\n"
+    )
+    assert circle(package) == ["video/reading.py", "video/sizing.py", "video/reading.py"]
+
+
+def circle(package: Path) -> list[str] | None:
+    """Files that import each other, the first again at the end; those inside functions and for
+    types count too."""
+    edges = {path: list(imported_files(path, package)) for path in files(package)}
+    done: set[Path] = set()
+
+    def walk(trail: list[Path]) -> list[Path] | None:
+        path = trail[-1]
+        if path in trail[:-1]:
+            return trail[trail.index(path) :]
+        if path in done:
+            return None
+        found = next(filter(None, (walk([*trail, to]) for to in edges.get(path, ()))), None)
+        done.add(path)
+        return found
+
+    found = next(filter(None, (walk([path]) for path in edges)), None)
+    return found and [path.relative_to(package).as_posix() for path in found]
+
+
+def imported_files(path: Path, package: Path) -> Iterator[Path]:
+    """Files of ours that a file imports: of a module, and of a package by what it names of it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = []
+        if isinstance(node, ast.ImportFrom):
+            names = [node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        for name in names:
+            place = package.parent / name.replace(".", "/")
+            found = [place.with_suffix(".py"), place / "__init__.py"]
+            yield from (file for file in found if package in file.parents and file.is_file())
+
+
 def wrong_imports(package: Path) -> Iterator[str]:
     """Each import that does not point down; those inside functions and for types count too."""
     for path in files(package):

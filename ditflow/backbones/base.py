@@ -4,18 +4,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
 from ditflow.backbones.pipeline_hooks import Change
+from ditflow.backbones.shapes import Shapes
 from ditflow.backbones.solver import Solver
 from ditflow.errors import DitflowError
 from ditflow.functional.motion_flow import Grid
 from ditflow.functional.parameterization import Positions
-
-if TYPE_CHECKING:
-    from ditflow.backbones.shapes import Shapes
 
 
 class PassInput(NamedTuple):
@@ -167,11 +165,12 @@ class Backbone(ABC):
                     f"use a multiple of {multiple}, such as {below} or {below + multiple}."
                 )
 
-    def check_block(self, block: int) -> None:
-        """Raise `DitflowError` for a block that it has not."""
+    def check_block(self, block: int, option: str = "block") -> None:
+        """Raise `DitflowError`, which names the option, for a block that it has not."""
         if not 0 <= block < self.num_blocks:
             raise DitflowError(
-                f"block={block} is out of range: {self.name} has blocks 0 to {self.num_blocks - 1}."
+                f"{option}={block} is out of range: {self.name} has blocks "
+                f"0 to {self.num_blocks - 1}."
             )
 
     # -- text and video --------------------------------------------------------------------------
@@ -222,8 +221,8 @@ class Backbone(ABC):
         """Run one video up to block's keys and values, without gradients."""
 
     @abstractmethod
-    def injected(self, key_values: KeyValues | None) -> AbstractContextManager[None]:
-        """Context in which the block's image keys and values are replaced; None does nothing."""
+    def injected(self, key_values: KeyValues) -> AbstractContextManager[None]:
+        """Context in which the block's image keys and values are replaced."""
 
     @abstractmethod
     def denoise(
@@ -250,18 +249,7 @@ class Backbone(ABC):
     def solver(self, num_steps: int) -> Solver:
         """A solver of one video, as the stock pipeline's scheduler."""
 
-    # -- planning --------------------------------------------------------------------------------
-
-    def shapes(self) -> "Shapes":
-        """What a plan is made from; a family may do without.
-
-        Raises:
-            DitflowError: it does.
-        """
-        raise DitflowError(
-            f"family {self.family} of backbone {self.name} tells no shapes to plan from; a fit "
-            "with it goes without a plan."
-        )
+    # -- the stock pipeline's calls --------------------------------------------------------------
 
     @abstractmethod
     def applied(self, change: Change, separate_query_key: bool) -> AbstractContextManager[Any]:
@@ -271,3 +259,16 @@ class Backbone(ABC):
             change: what each pass of a call is given.
             separate_query_key: whether ρ may have tables of their own for queries and keys.
         """
+
+    # -- planning --------------------------------------------------------------------------------
+
+    def shapes(self) -> "Shapes[Backbone]":
+        """What a plan is made from; a family may do without.
+
+        Raises:
+            DitflowError: it does.
+        """
+        raise DitflowError(
+            f"family {self.family} of backbone {self.name} tells no shapes to plan from; a fit "
+            "with it goes without a plan."
+        )

@@ -19,12 +19,15 @@ class AttentionControl:
             be given them: without positions.
         stop: raise `BlockReached` with that done, and compute nothing beside it.
         replacement: keys, without positions, and values in the place of its own.
+        checkpointed: whether gradient checkpointing may run the block a second time; never one
+            that records or ends the pass.
         query, key, value: recorded.
     """
 
     record: Literal["query_key", "key_value"] | None = None
     stop: bool = False
     replacement: tuple[torch.Tensor, torch.Tensor] | None = None
+    checkpointed: bool = True
     query: torch.Tensor = field(init=False, repr=False)
     key: torch.Tensor = field(init=False, repr=False)
     value: torch.Tensor = field(init=False, repr=False)

@@ -1,32 +1,43 @@
 """Load a backbone by preset name, folder or hub name, or say in one line why it cannot be."""
 
 import importlib.util
+import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import torch
-from diffusers import (
-    CogVideoXDDIMScheduler,
-    CogVideoXDPMScheduler,
-    CogVideoXPipeline,
-    CogVideoXTransformer3DModel,
-    DiffusionPipeline,
-)
-from diffusers.quantizers import PipelineQuantizationConfig
+from diffusers import DiffusionPipeline
 
 from ditflow.backbones.base import Backbone
-from ditflow.backbones.cogvideox.adapter import CogVideoXBackbone
-from ditflow.backbones.cogvideox.shapes import empty_pipeline
+from ditflow.backbones.cogvideox import loading as cogvideox
 from ditflow.backbones.kernels import check_kernel
+from ditflow.backbones.transformer import TransformerBackbone
 from ditflow.errors import DitflowError, reason_of, shortened
-from ditflow.utils.shipped import embedded_backbones, is_hub_name, source_of
+from ditflow.utils.shipped import is_hub_name, source_of
 
 Dtype = Literal["float32", "bfloat16", "float16"]
 Offload = Literal["none", "model", "group"]
 SchedulerName = Literal["own", "ddim", "dpm"]
 Quantization = Literal["none", "bitsandbytes-8bit", "bitsandbytes-4bit"]
 AttentionKernel = Literal["auto", "flash", "efficient", "cudnn", "math"]
+
+
+class Family(Protocol):
+    """What the `loading` file of a family's folder has."""
+
+    def load_pipeline(
+        self, options: Mapping[str, Any], device: torch.device
+    ) -> DiffusionPipeline: ...
+
+    def empty_pipeline(self, name: str, dtype: torch.dtype) -> DiffusionPipeline: ...
+
+    def adapter(
+        self, pipeline: DiffusionPipeline, name: str, options: dict[str, Any] | None = None
+    ) -> TransformerBackbone: ...
+
+    def adapter_of_stock(self, pipeline: DiffusionPipeline) -> TransformerBackbone | None: ...
 
 
 def load_backbone(
@@ -68,7 +79,20 @@ def load_backbone(
     """
     if is_hub_name(name) and Path(name).is_dir() and source_of(name) == name:
         name = f"./{name}"  # what is kept of it must never be taken for a name of the hub
-    given = dict(locals())
+    given = {
+        "name": name,
+        "dtype": dtype,
+        "device": device,
+        "offload": offload,
+        "vae_slicing": vae_slicing,
+        "vae_tiling": vae_tiling,
+        "gradient_checkpointing": gradient_checkpointing,
+        "quantization": quantization,
+        "scheduler": scheduler,
+        "split_guidance": split_guidance,
+        "attention": attention,
+        "compile_blocks": compile_blocks,
+    }
     try:
         target = torch.device(_default_device() if device == "auto" else device)
     except RuntimeError as error:
@@ -78,16 +102,8 @@ def load_backbone(
     _check(target, dtype, offload, quantization)
     if attention != "auto":
         check_kernel(attention, target, getattr(torch, dtype))
-    pipeline = _from_pretrained(name, getattr(torch, dtype), quantization, target)
-    if scheduler != "own":
-        kind = CogVideoXDDIMScheduler if scheduler == "ddim" else CogVideoXDPMScheduler
-        pipeline.scheduler = kind.from_config(
-            pipeline.scheduler.config, timestep_spacing="trailing"
-        )
-    if vae_slicing:
-        pipeline.vae.enable_slicing()
-    if vae_tiling:
-        pipeline.vae.enable_tiling()
+    family = _family(name)
+    pipeline = family.load_pipeline(given, target)
     if gradient_checkpointing:
         pipeline.transformer.enable_gradient_checkpointing()
     if offload == "model":
@@ -99,9 +115,9 @@ def load_backbone(
         )
     elif quantization == "none":
         pipeline.to(target)
-    backbone = CogVideoXBackbone(pipeline, name, options=given)
+    backbone = family.adapter(pipeline, name, given)
     if compile_blocks:
-        for block in pipeline.transformer.transformer_blocks:
+        for block in backbone.blocks:
             block.compile()
     return backbone
 
@@ -120,8 +136,9 @@ def empty_backbone(
     Raises:
         DitflowError: its configuration cannot be had.
     """
-    pipeline = empty_pipeline(name, getattr(torch, dtype))
-    return CogVideoXBackbone(pipeline, name, {"name": name, "dtype": dtype, **options})
+    family = _family(name)
+    pipeline = family.empty_pipeline(name, getattr(torch, dtype))
+    return family.adapter(pipeline, name, {"name": name, "dtype": dtype, **options})
 
 
 def backbone_of(pipeline: DiffusionPipeline | Backbone) -> Backbone:
@@ -135,13 +152,29 @@ def backbone_of(pipeline: DiffusionPipeline | Backbone) -> Backbone:
     """
     if isinstance(pipeline, Backbone):
         return pipeline
-    transformer = getattr(pipeline, "transformer", None)
-    if isinstance(transformer, CogVideoXTransformer3DModel):
-        return CogVideoXBackbone(pipeline, "the pipeline", install=False)
+    adapter = cogvideox.adapter_of_stock(pipeline)  # another family's: `or` its own
+    if adapter is not None:
+        return adapter
     raise DitflowError(
         f"{type(pipeline).__name__} is of no family that ditflow ships (CogVideoX); give the "
         "Backbone that the motion was fitted on in its place."
     )
+
+
+def _family(name: str) -> Family:
+    """Whose a backbone is, by the class of its pipeline; nothing is downloaded to tell."""
+    match _pipeline_class(name):
+        case _:  # CogVideoX also says why what no family knows cannot be loaded
+            return cogvideox
+
+
+def _pipeline_class(name: str) -> str | None:
+    """As a folder in diffusers' layout names it; none of a hub name, or of no such folder."""
+    try:
+        index = (Path(source_of(name)) / "model_index.json").read_text(encoding="utf-8")
+        return json.loads(index)["_class_name"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _default_device() -> str:
@@ -197,27 +230,3 @@ def _check(
         raise DitflowError(
             f"quantization={quantization} needs the package bitsandbytes: pip install bitsandbytes."
         )
-
-
-def _from_pretrained(
-    name: str, dtype: torch.dtype, quantization: Quantization, device: torch.device
-) -> CogVideoXPipeline:
-    options: dict = {"dtype": dtype}
-    if quantization != "none":
-        bits = quantization.removeprefix("bitsandbytes-").removesuffix("bit")
-        options["quantization_config"] = PipelineQuantizationConfig(
-            quant_backend=f"bitsandbytes_{bits}bit",
-            quant_kwargs={f"load_in_{bits}bit": True},
-            components_to_quantize=["transformer", "text_encoder"],
-        )
-        options["device_map"] = str(device) if device.type == "cuda" else None
-    try:
-        pipeline = CogVideoXPipeline.from_pretrained(source_of(name), **options)
-    except (OSError, ValueError, KeyError) as error:
-        raise DitflowError(
-            f"backbone {name!r} could not be loaded ({reason_of(error)}); use an embedded one "
-            f"({', '.join(embedded_backbones())}), a folder in diffusers' layout, or a hub name "
-            "this machine can reach."
-        ) from error
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline

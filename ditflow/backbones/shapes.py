@@ -3,16 +3,17 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 import torch
 
-from ditflow.backbones.base import Backbone
-
 Component = Literal["text encoder", "VAE", "transformer"]
 
+Model = TypeVar("Model", covariant=True)
+"""What passes go through: a `Backbone`, whose file imports this one."""
 
-class Shapes(ABC):
+
+class Shapes(ABC, Generic[Model]):
     """What a plan asks of a model, with none of its weights.
 
     Fake tensors have a shape and a type, but no numbers, and take no memory.
@@ -39,7 +40,7 @@ class Shapes(ABC):
         *,
         split_guidance: bool = False,
         gradient_checkpointing: bool = False,
-    ) -> AbstractContextManager[Backbone]:
+    ) -> AbstractContextManager[Model]:
         """Context in which all tensors are fake, with a backbone of them.
 
         Args:

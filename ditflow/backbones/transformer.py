@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from copy import copy
 from dataclasses import replace
 from functools import partial
@@ -124,9 +124,7 @@ class TransformerBackbone(Backbone):
         (control,) = self._run_to(given, [block], "key_value")
         return KeyValues(block, control.key, control.value)
 
-    def injected(self, key_values: KeyValues | None) -> AbstractContextManager[None]:
-        if key_values is None:
-            return nullcontext()
+    def injected(self, key_values: KeyValues) -> AbstractContextManager[None]:
         control = AttentionControl(replacement=(key_values.key, key_values.value))
         return self._controlled({key_values.block: control})
 
@@ -159,6 +157,8 @@ class TransformerBackbone(Backbone):
             yield
         finally:
             self.transformer.disable_cache()
+
+    # -- the stock pipeline's calls --------------------------------------------------------------
 
     @contextmanager
     def applied(self, change: Change, separate_query_key: bool) -> Iterator[DiffusionPipeline]:
@@ -209,7 +209,9 @@ class TransformerBackbone(Backbone):
             self.check_block(block)
             # A block may be recorded while its keys and values are replaced: keep the replacement.
             replacement = self._processor(block).control.replacement
-            controls[block] = AttentionControl(record, block == max(blocks), replacement)
+            controls[block] = AttentionControl(
+                record, block == max(blocks), replacement, checkpointed=False
+            )
         with self._controlled(controls), suppress(BlockReached):
             self._run(given)
             raise AssertionError(f"block {max(blocks)} was never reached")
@@ -237,7 +239,7 @@ class TransformerBackbone(Backbone):
             for other, processor, control in own:
                 if other is not block:
                     continue
-                if control.record is not None or control.stop:
+                if not control.checkpointed:
                     return block(*args)
                 return checkpointing(partial(_run_controlled, block, processor, control), *args)
             return checkpointing(block, *args)
@@ -263,8 +265,7 @@ class TransformerBackbone(Backbone):
             reached.append(outputs[0] if isinstance(outputs, tuple) else outputs)
             raise BlockReached
 
-        # Recording leaves it out of checkpointing.
-        control = replace(self._processor(index).control, record="query_key")
+        control = replace(self._processor(index).control, checkpointed=False)
         handle = self.blocks[index].register_forward_hook(stop)
         try:
             with self._controlled({index: control}):

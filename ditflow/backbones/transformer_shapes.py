@@ -14,8 +14,12 @@ from ditflow.backbones.base import Backbone
 from ditflow.backbones.shapes import Component, Shapes, fake, weights_of
 
 
-class TransformerShapes(Shapes):
+class TransformerShapes(Shapes[Backbone]):
     """Shapes of a pipeline, of which nothing but configurations is read.
+
+    It assumes `transformer.config.num_layers` blocks, one `text_encoder`, and prompts as wide as
+    its `config.d_model`. A family with other names overrides `__init__` and `faked`, one with other
+    text encoders also `identity`, `weights` and `prompt_encoding`.
 
     Args:
         pipeline: loaded, or empty.

@@ -43,12 +43,8 @@ class KVInjection(Callback):
 
     def check(self, backbone: Backbone) -> None:
         """Raise `DitflowError` for a block that the backbone has not, unless this is off."""
-        last = backbone.num_blocks - 1
-        if self.enabled and not 0 <= self.block <= last:
-            raise DitflowError(
-                f"kv_injection.block={self.block} is out of range: {backbone.name} has blocks "
-                f"0 to {last}."
-            )
+        if self.enabled:
+            backbone.check_block(self.block, "kv_injection.block")
 
     def arguments(self) -> dict[str, bool | int | float]:
         """For a motion embedding's header."""

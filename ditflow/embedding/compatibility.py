@@ -17,12 +17,7 @@ def check_fits(header: EmbeddingHeader, backbone: Backbone, schedule: Schedule) 
     Raises:
         DitflowError: names both sides, and what to do.
     """
-    if header.fingerprint != backbone.fingerprint():
-        raise DitflowError(
-            f"the embedding was fitted on {header.backbone} ({header.fingerprint}), but the "
-            f"backbone is {backbone.name} ({backbone.fingerprint()}); use the fitted backbone, "
-            "or fit again."
-        )
+    check_fingerprint(header, backbone, f"backbone is {backbone.name}", "backbone")
     shape = tuple(backbone.latent_shape(header.num_frames, header.height, header.width))
     if tuple(header.latent_shape) != shape:
         raise DitflowError(
@@ -30,6 +25,26 @@ def check_fits(header: EmbeddingHeader, backbone: Backbone, schedule: Schedule) 
             f"of {header.num_frames} frames of {header.height}x{header.width}; fit again."
         )
     check_schedule(header, schedule)
+
+
+def check_fingerprint(header: EmbeddingHeader, backbone: Backbone, found: str, remedy: str) -> None:
+    """Refuse another backbone.
+
+    Args:
+        header: of the embedding.
+        backbone: that is to use it.
+        found: says what is given in place of the fitted one.
+        remedy: what to take the fitted one of.
+
+    Raises:
+        DitflowError: it is another one.
+    """
+    given = backbone.fingerprint()
+    if header.fingerprint != given:
+        raise DitflowError(
+            f"the embedding was fitted on {header.backbone} ({header.fingerprint}), but the "
+            f"{found} ({given}); use the fitted {remedy}, or fit again."
+        )
 
 
 def check_schedule(header: EmbeddingHeader, schedule: Schedule) -> None:

@@ -10,7 +10,7 @@ from diffusers import DiffusionPipeline
 from ditflow.backbones.base import Backbone
 from ditflow.backbones.loading import backbone_of
 from ditflow.backbones.pipeline_hooks import PassChange, PipelinePass
-from ditflow.embedding.compatibility import check_schedule
+from ditflow.embedding.compatibility import check_fingerprint, check_schedule
 from ditflow.embedding.stored import StoredMotion
 from ditflow.errors import DitflowError
 
@@ -26,12 +26,7 @@ def applied_to(
     Everything is keyed by the timestep, never by a counter, so that every call starts anew.
     """
     backbone, header = backbone_of(pipeline), embedding.header
-    if header.fingerprint != backbone.fingerprint():
-        raise DitflowError(
-            f"the embedding was fitted on {header.backbone} ({header.fingerprint}), but the "
-            f"pipeline is another one ({backbone.fingerprint()}); use the fitted model, or fit "
-            "again."
-        )
+    check_fingerprint(header, backbone, "pipeline is another one", "model")
     if header.model.get("unguided_stride", 1) != 1 or header.model.get("unguided_cache", 0) != 0:
         log.warning(
             "The fit went faster through its unguided steps (unguided_stride, unguided_cache); the "

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from typing import Any
 
+from ditflow.backbones.base import Backbone
 from ditflow.backbones.shapes import Component, Shapes
 from ditflow.errors import DitflowError
 from ditflow.plan.phases import Phase, Work, phases
@@ -50,7 +51,7 @@ class Planner:
         cache: take what was followed in an earlier run.
     """
 
-    def __init__(self, shapes: Shapes, work: Work, cache: bool = False):
+    def __init__(self, shapes: Shapes[Backbone], work: Work, cache: bool = False):
         self.shapes, self.work, self.cache = shapes, work, cache
         self._phases: dict[tuple[bool, ...], list[Phase]] = {}
         self._weights = shapes.weights()

@@ -68,7 +68,7 @@ class Work:
     vae_tiling: bool = False
 
 
-def phases(shapes: Shapes, work: Work) -> list[Phase]:
+def phases(shapes: Shapes[Backbone], work: Work) -> list[Phase]:
     """Every phase of a fit in the order of running, with what it needs."""
     with shapes.prompt_encoding(work.dtype) as encode_prompt:
         found = [Phase("encoding prompts", "text encoder", _peak(encode_prompt))]
@@ -95,18 +95,20 @@ def phases(shapes: Shapes, work: Work) -> list[Phase]:
     return found
 
 
-def _encode(shapes: Shapes, backbone: Backbone, work: Work) -> int:
+def _encode(shapes: Shapes[Backbone], backbone: Backbone, work: Work) -> int:
     (frames, height, width), rest = _part_of_video(shapes, work, decoding=False)
     return rest + _peak(lambda: backbone.encode_video(torch.empty(frames, 3, height, width)))
 
 
-def _decode(shapes: Shapes, backbone: Backbone, work: Work) -> int:
+def _decode(shapes: Shapes[Backbone], backbone: Backbone, work: Work) -> int:
     size, rest = _part_of_video(shapes, work, decoding=True)
     shape = backbone.latent_shape(*size)
     return rest + _peak(lambda: backbone.decode_video(torch.empty(shape), size[0]))
 
 
-def _part_of_video(shapes: Shapes, work: Work, decoding: bool) -> tuple[tuple[int, int, int], int]:
+def _part_of_video(
+    shapes: Shapes[Backbone], work: Work, decoding: bool
+) -> tuple[tuple[int, int, int], int]:
     """What is enough to follow, and bytes of the pixels that are held beside it."""
     size = work.num_frames, work.height, work.width
     part = shapes.part_of_video(*size, decoding=decoding, tiling=work.vae_tiling)

@@ -109,11 +109,6 @@ def sample_clip(generator: torch.Generator, motion: str | None = None) -> Clip:
     )
 
 
-def reversed_clip(clip: Clip) -> Clip:
-    """The same clip played backwards."""
-    return replace(clip, path=clip.path[::-1])
-
-
 def _path(motion: str, uniform: Callable[[float, float], float]) -> list[tuple[float, float]]:
     """`NUM_FRAMES` centres of one kind of motion; it may leave the picture (the caller redraws)."""
     start = complex(uniform(0.1, 0.9), uniform(0.1, 0.9))

@@ -137,6 +137,12 @@ def test_an_unknown_backbone_names_the_embedded_ones(tmp_path):
         load_backbone(str(tmp_path / "missing"))
 
 
+def test_a_folder_whose_pipeline_cannot_be_told_is_refused(tmp_path):
+    (tmp_path / "model_index.json").write_text("{")
+    with pytest.raises(DitflowError, match="could not be loaded .*use an embedded one"):
+        load_backbone(str(tmp_path), device="cpu")
+
+
 def test_a_folder_here_is_never_taken_for_a_name_of_the_hub(tmp_path, monkeypatch):
     """In what is kept of it, such as an embedding that is published from elsewhere."""
     shutil.copytree(EMBEDDED / "sprites-rope", tmp_path / "models" / "mine")

@@ -10,9 +10,8 @@ from ditflow.commands.selftest import directions, displacement
 from ditflow.commands.test import SCORES
 from ditflow.runs.claim import claim
 from ditflow.sprites.render import render
-from ditflow.sprites.world import reversed_clip
 from ditflow.video.writing import write_video
-from tests.conftest import straight_clip
+from tests.conftest import reversed_clip, straight_clip
 
 CAPTION = "a red circle on a gray background"
 

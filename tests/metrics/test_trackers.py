@@ -10,8 +10,7 @@ from ditflow import DitflowError
 from ditflow.functional import motion_fidelity, moving_tracks, trajectory_error
 from ditflow.metrics import LucasKanade, load_tracker
 from ditflow.sprites.render import render
-from ditflow.sprites.world import reversed_clip
-from tests.conftest import straight_clip
+from tests.conftest import reversed_clip, straight_clip
 
 GRID = 24
 

@@ -10,8 +10,9 @@ from diffusers import AutoencoderKLCogVideoX
 
 from ditflow.sprites.measure import attributes, motion_agreement, motion_share, sprite_path
 from ditflow.sprites.render import render
-from ditflow.sprites.world import BACKGROUNDS, COLORS, SHAPES, Clip, reversed_clip, sample_clip
+from ditflow.sprites.world import BACKGROUNDS, COLORS, SHAPES, Clip, sample_clip
 from ditflow.utils.shipped import EMBEDDED
+from tests.conftest import reversed_clip
 
 
 def clips() -> list[Clip]:

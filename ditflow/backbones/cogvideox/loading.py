@@ -1,0 +1,121 @@
+"""Load a CogVideoX pipeline by its name, or make it empty from its configurations."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from diffusers import (
+    AutoencoderKLCogVideoX,
+    CogVideoXDDIMScheduler,
+    CogVideoXDPMScheduler,
+    CogVideoXPipeline,
+    CogVideoXTransformer3DModel,
+    DiffusionPipeline,
+)
+from diffusers.quantizers import PipelineQuantizationConfig
+from transformers import T5Config, T5EncoderModel
+
+from ditflow.backbones.cogvideox.adapter import CogVideoXBackbone
+from ditflow.backbones.cogvideox.published import PUBLISHED, TEXT_ENCODER
+from ditflow.errors import DitflowError, reason_of
+from ditflow.utils.shipped import embedded_backbones, source_of
+
+
+def load_pipeline(options: Mapping[str, Any], device: torch.device) -> CogVideoXPipeline:
+    """A pipeline in main memory, or, if it is quantised, where it computes.
+
+    Args:
+        options: of `load_backbone`, all of them.
+        device: where it will compute.
+
+    Raises:
+        DitflowError: it cannot be had.
+    """
+    pipeline = _from_pretrained(options["name"], options["dtype"], options["quantization"], device)
+    if options["scheduler"] != "own":
+        ddim = options["scheduler"] == "ddim"
+        kind = CogVideoXDDIMScheduler if ddim else CogVideoXDPMScheduler
+        pipeline.scheduler = kind.from_config(
+            pipeline.scheduler.config, timestep_spacing="trailing"
+        )
+    if options["vae_slicing"]:
+        pipeline.vae.enable_slicing()
+    if options["vae_tiling"]:
+        pipeline.vae.enable_tiling()
+    return pipeline
+
+
+def empty_pipeline(name: str, dtype: torch.dtype) -> CogVideoXPipeline:
+    """A pipeline on the meta device, with no weights and no tokenizer: an embedded one, a folder's,
+    a published model's, or any other of the hub.
+
+    Raises:
+        DitflowError: its configuration cannot be had.
+    """
+    transformer, vae, text_encoder = _configs(name)
+    with torch.device("meta"):
+        made = CogVideoXTransformer3DModel.from_config(dict(transformer))
+        return CogVideoXPipeline(
+            tokenizer=None,
+            text_encoder=T5EncoderModel(T5Config(**text_encoder)),
+            vae=AutoencoderKLCogVideoX.from_config(dict(vae)),
+            # The class' own `to` warns of what weights that are loaded should be.
+            transformer=torch.nn.Module.to(made, dtype),
+            scheduler=CogVideoXDPMScheduler(),
+        )
+
+
+def _configs(name: str) -> tuple[Mapping[str, Any], Mapping[str, Any], Mapping[str, Any]]:
+    """Of transformer, VAE and text encoder."""
+    if name in PUBLISHED:
+        return *PUBLISHED[name], TEXT_ENCODER
+    source = source_of(name)
+    try:
+        return (
+            CogVideoXTransformer3DModel.load_config(source, subfolder="transformer"),
+            AutoencoderKLCogVideoX.load_config(source, subfolder="vae"),
+            T5Config.from_pretrained(source, subfolder="text_encoder").to_dict(),
+        )
+    except (OSError, ValueError) as error:
+        raise DitflowError(
+            f"the configuration of backbone {name!r} could not be had ({reason_of(error)}); use an "
+            f"embedded one, a folder in diffusers' layout, or {', '.join(PUBLISHED)}."
+        ) from error
+
+
+def adapter(
+    pipeline: DiffusionPipeline, name: str, options: dict[str, Any] | None = None
+) -> CogVideoXBackbone:
+    """Of a pipeline that was loaded or made here."""
+    return CogVideoXBackbone(pipeline, name, options)
+
+
+def adapter_of_stock(pipeline: DiffusionPipeline) -> CogVideoXBackbone | None:
+    """Of any pipeline around this family's transformer, which is left as it is; else none."""
+    if isinstance(getattr(pipeline, "transformer", None), CogVideoXTransformer3DModel):
+        return CogVideoXBackbone(pipeline, "the pipeline", install=False)
+    return None
+
+
+def _from_pretrained(
+    name: str, dtype: str, quantization: str, device: torch.device
+) -> CogVideoXPipeline:
+    options: dict[str, Any] = {"dtype": getattr(torch, dtype)}
+    if quantization != "none":
+        bits = quantization.removeprefix("bitsandbytes-").removesuffix("bit")
+        options["quantization_config"] = PipelineQuantizationConfig(
+            quant_backend=f"bitsandbytes_{bits}bit",
+            quant_kwargs={f"load_in_{bits}bit": True},
+            components_to_quantize=["transformer", "text_encoder"],
+        )
+        options["device_map"] = str(device) if device.type == "cuda" else None
+    try:
+        pipeline = CogVideoXPipeline.from_pretrained(source_of(name), **options)
+    except (OSError, ValueError, KeyError) as error:
+        raise DitflowError(
+            f"backbone {name!r} could not be loaded ({reason_of(error)}); use an embedded one "
+            f"({', '.join(embedded_backbones())}), a folder in diffusers' layout, or a hub name "
+            "this machine can reach."
+        ) from error
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
