@@ -128,6 +128,27 @@ def test_an_earlier_fit_is_not_written_over(fitted, folder, reference_video, rop
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
 
+@pytest.mark.parametrize("as_command", [False, True])
+def test_a_fit_that_ended_meanwhile_is_not_written_over(
+    as_command, reference_video, rope, tmp_path, monkeypatch, capsys
+):
+    finished = tmp_path / "video.mp4"
+    # What comes last before the folder is claimed: the backbone is loaded.
+    monkeypatch.setattr(Run, "check_fit", lambda *_: finished.write_text("of another fit"))
+    if as_command:
+        given = ["--video", str(reference_video), "--prompt", PROMPT, "--output", str(tmp_path)]
+        assert main(["fit", *given]) == 2
+        said = capsys.readouterr().err
+    else:
+        with pytest.raises(DitflowError) as error:
+            ditflow.fit(reference_video, PROMPT, output=tmp_path, backbone=rope)
+        said = str(error.value)
+    assert "holds the results of an earlier run (video.mp4)" in said
+    assert ("--resume" in said) == as_command
+    assert finished.read_text() == "of another fit"
+    assert [path.name for path in tmp_path.iterdir()] == ["video.mp4"]
+
+
 def test_frames_in_memory_and_nothing_else_changes(
     fitted, reference_video, rope, tmp_path, monkeypatch
 ):

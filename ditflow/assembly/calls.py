@@ -1,7 +1,6 @@
 """`ditflow.fit` and `ditflow.predict`: what the two commands do, for scripts and notebooks."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from glob import escape
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,8 @@ from ditflow.data import read_prompts
 from ditflow.embedding.motion_embedding import MotionEmbedding
 from ditflow.errors import DitflowError, shortened
 from ditflow.functional.parameterization import Target
-from ditflow.runs.claim import claim, refuse_results, remove_results
-from ditflow.runs.folder import CONFIG, MADE, check_fit_output, check_inputs, remove_reference
+from ditflow.runs.claim import claim, refuse_results
+from ditflow.runs.folder import CONFIG, FitFolder, check_inputs, remove_reference
 from ditflow.settings.keywords import as_settings
 from ditflow.settings.options import DEFAULT_PRESET, names_backbone, preset_path
 from ditflow.settings.stacked import Settings, read_settings
@@ -83,11 +82,12 @@ def fit(
     stated.setdefault("data", {})["prompts"] = _prompts(prompts)
     if output is None:
         stated["data"].setdefault("cache", False)
-    folder = None if output is None else Path(output)
     check_inputs(files)
-    if folder is not None:
-        check_fit_output(folder, files, overwrite)
-    with notices_silenced(), ExitStack() as held:
+    fit_folder = None
+    if output is not None:
+        fit_folder = FitFolder(Path(output), files, overwrite, resumable=False)
+        fit_folder.check()
+    with notices_silenced():
         settings, loaded = _loaded(_fit_configs(config, backbone), stated, backbone)
         run = Run.of(settings, loaded, {})
         if not isinstance(video, str | Path):
@@ -95,12 +95,11 @@ def fit(
         if mask is not None and not isinstance(mask, str | Path):
             run.data.mask = mask
         run.check_fit()
-        if folder is not None:
-            held.enter_context(claim(folder))
-            if overwrite:
-                remove_results(folder, MADE)
-            _write_config(folder, settings, run)
-        return run.fit(folder, progress=progress)
+        if fit_folder is None:
+            return run.fit(progress=progress)
+        with fit_folder.claim():
+            _write_config(fit_folder.folder, settings, run)
+            return run.fit(fit_folder.folder, progress=progress)
 
 
 def predict(
@@ -146,18 +145,19 @@ def predict(
         DitflowError: something that was given cannot be used, in one line; found before anything
             is written.
     """
-    with notices_silenced(), ExitStack() as held:
+    with notices_silenced():
         settings, run = prediction(embedding, prompts, seeds, backbone, **options)
-        folder = None if output is None else Path(output)
-        if folder is not None:
-            if not overwrite:
-                names = [escape(path.name) for path in run.predictions(folder).paths()]
-                refuse_results(folder, names, resumable=False)
-            held.enter_context(claim(folder))
+        if output is None:
+            return run.predict(progress=progress)
+        folder = Path(output)
+        with claim(folder):
             if overwrite:
                 remove_reference(folder)
+            else:
+                names = [escape(path.name) for path in run.predictions(folder).paths()]
+                refuse_results(folder, names, resumable=False)
             _write_config(folder, settings, run)
-        return run.predict(folder, progress=progress)
+            return run.predict(folder, progress=progress)
 
 
 def prediction(
