@@ -277,6 +277,7 @@ def test_what_cannot_be_fitted_is_said_in_one_line(change, expected, rope, tmp_p
     ("change", "expected"),
     [
         ({"target": "latents"}, "target is part of what was fitted"),
+        ({"confidence": True}, "confidence is part of what was fitted"),
         ({"seed": 1}, "seed is the fit's; use seeds."),
         ({"steps": 5}, "this run has 5"),
         ({"embedding": "nosuch"}, "embedding=nosuch does not exist"),
