@@ -1,8 +1,8 @@
 """`ditflow.fit` and `ditflow.predict`: what the two commands do, for scripts and notebooks."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from glob import escape
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,13 @@ import yaml
 
 from ditflow.assembly.run import Fit, Run
 from ditflow.backbones.base import Backbone
+from ditflow.backbones.loading import load_backbone
 from ditflow.data import read_prompts
 from ditflow.embedding.motion_embedding import MotionEmbedding
 from ditflow.errors import DitflowError, shortened
 from ditflow.functional.parameterization import Target
-from ditflow.runs.claim import claim, refuse_results, remove_results
-from ditflow.runs.folder import CONFIG, MADE, check_fit_output, check_inputs, remove_reference
+from ditflow.runs.claim import claim, refuse_results
+from ditflow.runs.folder import CONFIG, FitFolder, check_inputs, remove_reference
 from ditflow.settings.keywords import as_settings
 from ditflow.settings.options import DEFAULT_PRESET, names_backbone, preset_path
 from ditflow.settings.stacked import Settings, read_settings
@@ -64,8 +65,10 @@ def fit(
             earlier ones; over the default preset if none names a backbone.
         target: what is optimised, by default what `config` says.
         backbone: a loaded one, to be used again between calls, or the name or folder of one.
-        output: folder of what `ditflow fit` leaves (its page apart, which `ditflow page` writes);
-            without one nothing is written.
+        output: folder of what `ditflow fit` leaves, but for index.html (which `ditflow page`
+            writes), commands.txt and progress.json; config.yaml says nothing of the trainer, of
+            what was in memory, or of a given backbone that `load_backbone` has not loaded. Without
+            a folder nothing is written.
         overwrite: replace what an earlier run left there.
         progress: show progress bars.
         options: the command's short options by name (`seed`, `mask`, `num_frames`, `steps`,
@@ -83,11 +86,12 @@ def fit(
     stated.setdefault("data", {})["prompts"] = _prompts(prompts)
     if output is None:
         stated["data"].setdefault("cache", False)
-    folder = None if output is None else Path(output)
     check_inputs(files)
-    if folder is not None:
-        check_fit_output(folder, files, overwrite)
-    with notices_silenced(), ExitStack() as held:
+    fit_folder = None
+    if output is not None:
+        fit_folder = FitFolder(Path(output), files, overwrite, resumable=False)
+        fit_folder.check()
+    with notices_silenced():
         settings, loaded = _loaded(_fit_configs(config, backbone), stated, backbone)
         run = Run.of(settings, loaded, {})
         if not isinstance(video, str | Path):
@@ -95,12 +99,11 @@ def fit(
         if mask is not None and not isinstance(mask, str | Path):
             run.data.mask = mask
         run.check_fit()
-        if folder is not None:
-            held.enter_context(claim(folder))
-            if overwrite:
-                remove_results(folder, MADE)
-            _write_config(folder, settings, run)
-        return run.fit(folder, progress=progress)
+        if fit_folder is None:
+            return run.fit(progress=progress)
+        with fit_folder.claim():
+            _write_config(fit_folder.folder, settings, run)
+            return run.fit(fit_folder.folder, progress=progress)
 
 
 def predict(
@@ -146,18 +149,19 @@ def predict(
         DitflowError: something that was given cannot be used, in one line; found before anything
             is written.
     """
-    with notices_silenced(), ExitStack() as held:
+    with notices_silenced():
         settings, run = prediction(embedding, prompts, seeds, backbone, **options)
-        folder = None if output is None else Path(output)
-        if folder is not None:
-            if not overwrite:
-                names = [escape(path.name) for path in run.predictions(folder).paths()]
-                refuse_results(folder, names, resumable=False)
-            held.enter_context(claim(folder))
+        if output is None:
+            return run.predict(progress=progress)
+        folder = Path(output)
+        with claim(folder):
             if overwrite:
                 remove_reference(folder)
+            else:
+                names = [escape(path.name) for path in run.predictions(folder).paths()]
+                refuse_results(folder, names, resumable=False)
             _write_config(folder, settings, run)
-        return run.predict(folder, progress=progress)
+            return run.predict(folder, progress=progress)
 
 
 def prediction(
@@ -179,7 +183,9 @@ def prediction(
     stated = as_settings("predict", options | {"embedding": given})
     data = stated.setdefault("data", {})
     data["prompts"] = list(header.prompts) if prompts is None else _prompts(prompts)
-    data["seeds"] = [seeds] if isinstance(seeds, int) else seeds if seeds is None else list(seeds)
+    if isinstance(seeds, int):
+        seeds = [seeds]
+    data["seeds"] = list(seeds or [header.seed])
     if backbone is None:
         check_backbone_is_known(header)
     model = dict(header.model)
@@ -229,9 +235,13 @@ def _loaded(
 
 
 def _write_config(folder: Path, settings: Settings, run: Run) -> None:
-    """Write what `--config` takes, as the command does; what was in memory is left out."""
-    whole = settings.configuration()
-    whole["model"]["backbone"]["init_args"] = run.module.backbone.options
+    """Write what `--config` takes, as the command does; what was in memory is left out, and so is
+    a backbone that was given and that `load_backbone` has not loaded."""
+    whole, options = settings.configuration(), run.module.backbone.options
+    if options.keys() == signature(load_backbone).parameters.keys():
+        whole["model"]["backbone"]["init_args"] = options
+    elif not settings.own_loader:
+        del whole["model"]["backbone"]
     for name in ("video", "mask"):
         if not isinstance(getattr(run.data, name), Path):
             whole["data"].pop(name, None)

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,17 +17,16 @@ from ditflow.errors import DitflowError
 from ditflow.pages.run import write_page_if_possible, write_run_page
 from ditflow.plan.running import describe_run
 from ditflow.runs.checkpoints import WholeCheckpoints
-from ditflow.runs.claim import claim, remove_results
+from ditflow.runs.claim import claim
 from ditflow.runs.folder import (
     CHECKPOINTS,
     COMPARISON,
     CONFIG,
     EMBEDDING,
-    MADE,
     PAGE,
     REFERENCE,
     TENSORBOARD,
-    check_fit_output,
+    FitFolder,
     check_inputs,
     remove_reference,
 )
@@ -105,13 +104,15 @@ class MotionCLI(MotionParsers):
         inputs = {name: config.data[name] for name in ("video", "mask")}
         check_inputs(inputs)
         root = Path(config.trainer.default_root_dir)
-        if not self._goes_on_in(root):
-            check_fit_output(root, inputs, config.overwrite, anew=self.begun_anew == root.resolve())
-
-    def _goes_on_in(self, root: Path) -> bool:
-        """Whether a checkpoint of this output folder is gone on from."""
-        path = self.config[self.subcommand].ckpt_path
-        return path is not None and root.resolve() in Path(path).resolve().parents
+        path, here = config.ckpt_path, root.resolve()
+        self.fit_folder = FitFolder(
+            root,
+            inputs,
+            config.overwrite,
+            anew=self.begun_anew == here,
+            goes_on=path is not None and here in Path(path).resolve().parents,
+        )
+        self.fit_folder.check()
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         config = self._get(self.config_init, "trainer")
@@ -157,11 +158,7 @@ class MotionCLI(MotionParsers):
     def before_fit(self) -> None:
         """Everything that can be wrong with the input is found before anything is written."""
         self.run.check_fit(self.resumed)
-        self._claim_output()
-        # The first of several processes: others would remove what it has written.
-        overwrite = self.config.fit.overwrite and not self._goes_on_in(self.root)
-        if overwrite and self.trainer.is_global_zero:
-            remove_results(self.root, MADE)
+        self._claim_output(self.fit_folder.claim())
         self._record_command()
         length, _, *size = self.datamodule.frames.shape
         prompts, injection = len(self.datamodule.prompts), self.run.injection
@@ -173,7 +170,7 @@ class MotionCLI(MotionParsers):
 
     def before_predict(self) -> None:
         self.run.check_predict()
-        self._claim_output()
+        self._claim_output(claim(self.root))
         self.predictions = self.run.predictions(self.root)
         finished = self.datamodule.finished
         if self.config.predict.overwrite:
@@ -190,10 +187,11 @@ class MotionCLI(MotionParsers):
             )
         self._record_command()
 
-    def _claim_output(self) -> None:
-        """Hold the output folder until the command ends; the first process does so for all."""
+    def _claim_output(self, claimed: AbstractContextManager[None]) -> None:
+        """Hold the output folder until the command ends; the first process does so for all, and
+        removes what is replaced: others would remove what it has written."""
         if self.trainer.is_global_zero:
-            self.held.enter_context(claim(self.root))
+            self.held.enter_context(claimed)
             self.progress.begin(self.root)
 
     def _record_command(self) -> None:

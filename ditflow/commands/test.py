@@ -62,8 +62,8 @@ def score(
         raise DitflowError("test takes either --embedding or --videos, and one of them.")
     reference = read_video(video, FrameRange(start_frame, None, stride))
     scorer = Scorer(tracker, clip, grid)
-    if not overwrite:
-        refuse_results(output, (SCORES,) if embedding is None else MADE, resumable=False)
+    kept = () if overwrite else (SCORES,) if embedding is None else MADE
+    refuse_results(output, kept, resumable=False)
     texts = None
     if embedding is None or prompts or prompts_file is not None:
         texts = read_prompts(prompts or (), prompts_file)
@@ -72,6 +72,8 @@ def score(
     else:
         scored = _made(prediction(embedding, texts, seeds, backbone)[1], output)
     with claim(output):
+        # Again: a backbone may have been loaded for minutes, while another run has ended here.
+        refuse_results(output, kept, resumable=False)
         rows = []
         for name, pixels, prompt in scored:
             # The reference as large as the video: tracks are compared, not pixels.

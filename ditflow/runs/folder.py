@@ -1,10 +1,12 @@
 """What a run leaves in its output folder, and what a new one does about it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from ditflow.errors import DitflowError
-from ditflow.runs.claim import refuse_results, remove_results
+from ditflow.runs.claim import claim, refuse_results, remove_results
 
 CONFIG = "config.yaml"
 PAGE = "index.html"
@@ -48,30 +50,57 @@ def check_inputs(inputs: Mapping[str, Path | str | None]) -> None:
             raise DitflowError(f"{name}={path} does not exist; give a video file or a folder.")
 
 
-def check_fit_output(
-    folder: Path, inputs: Mapping[str, Path | str | None], overwrite: bool, anew: bool = False
-) -> None:
-    """Refuse a folder in which a fit would write over an earlier run's results, or its own input.
+@dataclass(frozen=True)
+class FitFolder:
+    """A fit's output folder, and what becomes of an earlier run's results in it.
 
-    Args:
+    Attributes:
         folder: of the output.
         inputs: of the fit, by the options that name them.
         overwrite: whether results are to be replaced.
         anew: whether the run begins again that was stopped here before its first checkpoint; it
             may have left an embedding.
-
-    Raises:
-        DitflowError: names what is there, and what to do.
+        goes_on: whether the run goes on that was stopped here; then all stays.
+        resumable: whether the fit's user can give --resume.
     """
-    if not overwrite:
-        refuse_results(folder, (FINISHED,) if anew else RESULTS)
-    made = {path.resolve() for pattern in MADE for path in folder.glob(pattern)}
-    for name, path in inputs.items():
-        if path is not None and Path(path).resolve() in made:
-            raise DitflowError(
-                f"{name}={path} is in the output folder under a name that a run writes, and "
-                "would be lost; rename it, or give another folder."
-            )
+
+    folder: Path
+    inputs: Mapping[str, Path | str | None]
+    overwrite: bool
+    anew: bool = False
+    goes_on: bool = False
+    resumable: bool = True
+
+    def check(self) -> None:
+        """Refuse to write over an earlier run's results, or the fit's own input.
+
+        Raises:
+            DitflowError: names what is there, and what to do.
+        """
+        if self.goes_on:
+            return
+        if not self.overwrite:
+            refuse_results(self.folder, (FINISHED,) if self.anew else RESULTS, self.resumable)
+        made = {path.resolve() for pattern in MADE for path in self.folder.glob(pattern)}
+        for name, path in self.inputs.items():
+            if path is not None and Path(path).resolve() in made:
+                raise DitflowError(
+                    f"{name}={path} is in the output folder under a name that a run writes, and "
+                    "would be lost; rename it, or give another folder."
+                )
+
+    @contextmanager
+    def claim(self) -> Iterator[None]:
+        """Hold the folder until the block ends, without the results that are to be replaced.
+
+        Raises:
+            DitflowError: as `check`, of what another run has left since; and as `claim`.
+        """
+        with claim(self.folder):
+            self.check()
+            if self.overwrite and not self.goes_on:
+                remove_results(self.folder, MADE)
+            yield
 
 
 def remove_reference(folder: Path) -> None:

@@ -11,7 +11,7 @@ from ditflow.data import MotionDataModule
 from ditflow.errors import DitflowError, shortened
 from ditflow.module import MotionTransfer
 from ditflow.settings.options import SHORT
-from ditflow.settings.unheeded import UNHEEDED
+from ditflow.settings.unheeded import unheeded
 
 CLASSES = {"model": MotionTransfer, "data": MotionDataModule}
 PLAIN = (bool, int, float, str, list, tuple, dict, Path, NoneType)
@@ -50,9 +50,8 @@ def as_settings(command: str, options: Mapping[str, Any]) -> dict[str, Any]:
             raise DitflowError(
                 f"{shortened(name)} is no option of ditflow.{command}; did you mean {near[0]}?"
             )
-        reason = UNHEEDED[command].get(f"--{known[name]}")
-        if reason is not None:
-            raise DitflowError(f"{name} {reason.replace('--', '')}.")
+        if (found := unheeded(command, f"--{known[name]}")) is not None:
+            raise DitflowError(f"{name} {found[1].replace('--', '')}.")
         if not isinstance(value, PLAIN):
             raise DitflowError(
                 f"{name} is a {type(value).__name__}, which no configuration can hold; give plain "

@@ -15,7 +15,7 @@ from ditflow.module import MotionTransfer
 from ditflow.objectives import AttentionMotionFlow
 from ditflow.settings.options import LISTS, SHORT, short_options
 from ditflow.settings.parsing import CommandParser
-from ditflow.settings.unheeded import UNHEEDED
+from ditflow.settings.unheeded import unheeded
 from ditflow.version import __version__
 
 DESCRIPTION = "Transfer the motion of a video to new videos, with no training of the model."
@@ -88,7 +88,7 @@ def shown_parser(subcommand: str) -> ArgumentParser:
     for name, parameter in inspect.signature(load_backbone).parameters.items():
         parser.add_argument(f"--model.backbone.{name}", type=parameter.annotation)
     for short, full in short_options(subcommand).items():
-        if not any(f"{full}.".startswith(f"{name}.") for name in UNHEEDED[subcommand]):
+        if unheeded(subcommand, full) is None:
             kind = {"nargs": "+"} if full in LISTS else {"type": _type_of(full)}
             parser.add_argument(short, **kind, help=f"Short for {full}.")
     return parser

@@ -95,10 +95,23 @@ def refuse_unheeded(args: Sequence[str]) -> None:
     Raises:
         DitflowError: names the option and what to do instead.
     """
-    refused = UNHEEDED.get(args[0], {}) if args else {}
     for token in args:
         name = token.partition("=")[0]
-        for full, reason in refused.items():
-            if name == full or name.startswith(f"{full}."):
-                short = next((key for key, value in SHORT.items() if value == full), name)
-                raise DitflowError(f"{short} {reason}.")
+        if (found := unheeded(args[0], name)) is not None:
+            full, reason = found
+            short = next((key for key, value in SHORT.items() if value == full), name)
+            raise DitflowError(f"{short} {reason}.")
+
+
+def unheeded(command: str, option: str) -> tuple[str, str] | None:
+    """What a command does not heed and an option is or is of, and what to do instead; None if the
+    command heeds the option.
+
+    Args:
+        command: of any name.
+        option: by its full name.
+    """
+    for full, reason in UNHEEDED.get(command, {}).items():
+        if f"{option}.".startswith(f"{full}."):
+            return full, reason
+    return None
