@@ -9,8 +9,8 @@ import gradio as gr
 
 from ditflow.app.command_lines import Choices, choices_in, fit_args, predict_args, preview_args
 from ditflow.app.job import Job
+from ditflow.app.jobs_in_turn import Jobs
 from ditflow.app.look import look
-from ditflow.app.queue import Jobs
 from ditflow.app.remembered import prompts_of, video_of
 from ditflow.app.shipped_examples import Example
 from ditflow.app.uploads import keep_embedding, keep_mask, keep_video, kept_masks, kept_references

@@ -8,7 +8,7 @@ import pytest
 
 from ditflow.app.command_lines import Choices, fit_args, preview_args
 from ditflow.app.job import Job
-from ditflow.app.queue import Jobs
+from ditflow.app.jobs_in_turn import Jobs
 from ditflow.app.shipped_examples import Example
 from ditflow.settings.stacked import read_settings
 from tests.app.test_parts import PRESET

@@ -10,7 +10,7 @@ import pytest
 from ditflow import DitflowError
 from ditflow.app.command_lines import fit_args
 from ditflow.app.job import Job
-from ditflow.app.queue import Jobs
+from ditflow.app.jobs_in_turn import Jobs
 from ditflow.app.view import outcome, result_html, run_choices, status_html
 from ditflow.runs.progress import RunProgress, read_progress
 from tests.app.test_parts import PRESET
