@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from ditflow.app.command_lines import Form
 from ditflow.runs.progress import Progress, read_progress
 
 TAIL = 200_000
@@ -35,6 +36,7 @@ class Job:
         cwd: folder that it was started in, from which its arguments' paths lead.
         ended: when, likewise; None while it runs.
         asked_to_stop: whether it was cancelled.
+        form: that it was begun with; None of a predict, and of those of earlier versions.
     """
 
     kind: str
@@ -46,6 +48,7 @@ class Job:
     cwd: Path
     ended: float | None = None
     asked_to_stop: bool = False
+    form: Form | None = None
 
     @property
     def name(self) -> str:
