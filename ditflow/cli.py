@@ -5,8 +5,9 @@ import sys
 from collections.abc import Sequence
 
 from ditflow.commands.table import COMMANDS, HEADING, NOTE, usage
-from ditflow.errors import DitflowError, out_of_memory, printable, shortened
-from ditflow.utils.files import full_disks_in_one_place, is_full_disk
+from ditflow.errors import DitflowError, printable
+from ditflow.utils.failures import failure
+from ditflow.utils.files import full_disks_in_one_place
 from ditflow.utils.notices import notices_silenced
 from ditflow.utils.stopping import sigterm_as_interrupt
 
@@ -20,25 +21,12 @@ def main(args: Sequence[str] | None = None) -> int:
     try:
         with sigterm_as_interrupt(), full_disks_in_one_place():
             return _run(args)
-    except DitflowError as error:
-        print(f"ditflow: error: {printable(str(error))}", file=sys.stderr)
-        return 2
-    except (MemoryError, RuntimeError) as error:
-        said = out_of_memory(error)
+    except (DitflowError, MemoryError, RuntimeError, OSError) as error:
+        said = failure(error)
         if said is None:
             raise
-        remedy = "see what makes it fit with: ditflow plan --config PRESET"
-        print(f"ditflow: error: {printable(said)}; {remedy}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        if error.errno is None:
-            raise
-        # Of a file or the machine, found where no option is known: a name too long, a disk that is
-        # full or fails, what may not be read.
-        where = "" if error.filename is None else f" ({shortened(error.filename, 200)})"
-        remedy = "; make room on the disk, or give another output folder" * is_full_disk(error)
-        print(f"ditflow: error: {error.strerror}{where}{remedy}.", file=sys.stderr)
-        return 2
+        print(f"ditflow: error: {printable(said)}", file=sys.stderr)
+        return 1 if isinstance(error, MemoryError | RuntimeError) else 2
     except KeyboardInterrupt:
         print("ditflow: stopped.", file=sys.stderr)
         return 130

@@ -3,8 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from dataclasses import Field, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, cast
 
@@ -62,19 +61,22 @@ class Choices:
         """
         for each in fields(self):
             value, kind = getattr(self, each.name), cast(type, each.type)
-            if of_preview and not each.metadata["in_preview"]:
-                continue
             if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
                 name = each.name.replace("_", " ")
                 raise DitflowError(f"{name} is empty or of a wrong kind; give another.")
+            if of_preview and not each.metadata["in_preview"]:
+                continue
             if value is not None and value != getattr(preset, each.name):
                 said = str(value).lower() if isinstance(value, bool) else str(value)
                 yield f"{each.metadata['option']}={said}"
 
-    def with_those_of_preview(self, other: "Choices") -> "Choices":
-        """These, but for what a preview has too."""
-        shared = [each.name for each in fields(self) if each.metadata["in_preview"]]
-        return replace(self, **{name: getattr(other, name) for name in shared})
+
+@dataclass(frozen=True)
+class Form:
+    """What a page had when a fit or preview was begun on it: the presets, stacked, and choices."""
+
+    configs: tuple[str, ...]
+    choices: Choices
 
 
 LABELS: dict[str, str] = {each.name: each.metadata["label"] for each in fields(Choices)}
@@ -130,25 +132,6 @@ def predict_args(embedding: Path, prompts: str, seeds: str, out: Path) -> list[s
     return [*args, *(["--seeds", *given] if given else []), "--output", str(out)]
 
 
-def choices_in(args: Sequence[str], configs: Sequence[str], preset: Choices) -> Choices:
-    """The options that a fit or preview was given; the presets' where it had others than these.
-
-    Args:
-        args: as `fit_args` or `preview_args` made them.
-        configs, preset: as theirs.
-    """
-    stacked = _stacked(configs)
-    if list(args[1 : 1 + len(stacked)]) != stacked:
-        return preset
-    said = dict(token.split("=", 1) for token in args if "=" in token)
-    chosen = {}
-    for each in fields(Choices):
-        if value := said.get(each.metadata["option"]):
-            with suppress(ValueError):  # not of this page
-                chosen[each.name] = _read(each, value)
-    return replace(preset, **chosen)
-
-
 def on_page(text: str) -> str:
     """A command's message with its options as the page calls them."""
     for each in fields(Choices):
@@ -172,12 +155,3 @@ def _prompts(text: str) -> list[str]:
     if any(prompt[0] in "-[" for prompt in prompts):
         return [f"--prompts={json.dumps(prompts, ensure_ascii=False)}"]
     return ["--prompts", *prompts]
-
-
-def _read(choice: Field[Any], value: str) -> Any:
-    """A value as `Choices.changes` wrote it."""
-    if choice.type is bool:
-        return value == "true"
-    if choice.name == "mask":
-        return Path(value)
-    return value if choice.type is str else int(value)

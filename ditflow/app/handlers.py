@@ -7,10 +7,10 @@ from typing import Any
 
 import gradio as gr
 
-from ditflow.app.command_lines import Choices, choices_in, fit_args, predict_args, preview_args
+from ditflow.app.command_lines import Choices, Form, fit_args, predict_args, preview_args
 from ditflow.app.job import Job
+from ditflow.app.jobs_in_turn import Jobs
 from ditflow.app.look import look
-from ditflow.app.queue import Jobs
 from ditflow.app.remembered import prompts_of, video_of
 from ditflow.app.shipped_examples import Example
 from ditflow.app.uploads import keep_embedding, keep_mask, keep_video, kept_masks, kept_references
@@ -41,7 +41,7 @@ class Handlers:
         examples: Sequence[Example],
         max_frames: int,
     ):
-        self.jobs, self.configs, self.settings = jobs, configs, settings
+        self.jobs, self.configs, self.settings = jobs, tuple(configs), settings
         self.preset = Choices.of(settings)
         self.examples = {example.video: example for example in examples}
         self.max_frames = max_frames
@@ -88,13 +88,10 @@ class Handlers:
         last = max(begun, key=lambda job: job.started, default=None)
         named = None if last is None else video_of(last)
         video = next((video for video in self._listed() if str(video) == named), None)
+        form = None if last is None or video is None else last.form
         chosen = self.preset
-        if last is not None and video is not None:
-            if fits:
-                chosen = choices_in(fits[-1].args, self.configs, self.preset)
-            if last.kind == "preview":
-                later = choices_in(last.args, self.configs, self.preset)
-                chosen = chosen.with_those_of_preview(later)
+        if form is not None and form.configs == self.configs:
+            chosen = form.choices
         masked = chosen.mask in kept_masks(self.jobs.root)
         if not masked:
             chosen = replace(chosen, mask=self.preset.mask)
@@ -108,20 +105,22 @@ class Handlers:
 
     def preview(self, video: Path | None, *choices: Any) -> str:
         """Show the motion flow of the reference."""
+        form = Form(self.configs, Choices(*choices))
 
         def args(folder: Path) -> list[str]:
-            return preview_args(self.configs, _given(video), Choices(*choices), self.preset, folder)
+            return preview_args(self.configs, _given(video), form.choices, self.preset, folder)
 
-        return self._start("preview", args)
+        return self._answer(lambda: self.jobs.start("preview", args, form))
 
     def fit(self, video: Path | None, prompts: str, *choices: Any) -> str:
         """Fit the reference's motion."""
+        form = Form(self.configs, Choices(*choices))
 
         def args(folder: Path) -> list[str]:
-            chosen = Choices(*choices)
-            return fit_args(self.configs, _given(video), prompts, chosen, self.preset, folder)
+            given = _given(video), prompts, form.choices
+            return fit_args(self.configs, *given, self.preset, folder)
 
-        return self._start("fit", args)
+        return self._answer(lambda: self.jobs.start("fit", args, form))
 
     def predict(self, embedding: str | None, prompts: str, seeds: str) -> str:
         """Put a fitted motion into other prompts."""
@@ -132,7 +131,7 @@ class Handlers:
                 raise DitflowError("embedding is not given; fit a motion first, or upload one.")
             return predict_args(Path(embedding), prompts, seeds, folder)
 
-        return self._start("predict", args)
+        return self._answer(lambda: self.jobs.start("predict", args))
 
     def cancel(self) -> str:
         """Stop what runs."""
@@ -171,9 +170,6 @@ class Handlers:
         except DitflowError as error:
             return None, _error(error)
         return kept, message_html(f"Taken as {kept}.", "good")
-
-    def _start(self, kind: str, args: Callable[[Path], list[str]]) -> str:
-        return self._answer(lambda: self.jobs.start(kind, args))
 
     def _answer(self, act: Callable[[], Job | None]) -> str:
         try:

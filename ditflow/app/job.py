@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from ditflow.app.command_lines import Form
 from ditflow.runs.progress import Progress, read_progress
 
 TAIL = 200_000
@@ -17,14 +18,8 @@ TAIL = 200_000
 BAR = re.compile(r"[^\r\n]*?%\|[^|\r\n]*\|[^\[\r\n]*\[[^\]\r\n]*\]")
 """A progress bar, after which, where it was broken off, something else may follow."""
 
-WROTE = "Wrote to "
-"""How the list of what a command has made begins, with which it ends."""
-
 ERROR = "ditflow: error: "
-"""How a command's error begins."""
-
-STOPPED = "Stopped; "
-"""How a command that was stopped says how to go on."""
+"""How the line begins that a command ends with when its input is wrong."""
 
 
 @dataclass
@@ -41,6 +36,7 @@ class Job:
         cwd: folder that it was started in, from which its arguments' paths lead.
         ended: when, likewise; None while it runs.
         asked_to_stop: whether it was cancelled.
+        form: that it was begun with; None of a predict, and of those of earlier versions.
     """
 
     kind: str
@@ -52,6 +48,7 @@ class Job:
     cwd: Path
     ended: float | None = None
     asked_to_stop: bool = False
+    form: Form | None = None
 
     @property
     def name(self) -> str:
@@ -95,17 +92,13 @@ class Job:
         # An earlier run of the same folder, which this one goes on with, may have left its own.
         return found if found is not None and found.started >= self.started else None
 
-    def warnings(self) -> list[str]:
-        """What it has warned of so far."""
-        return [text for text in self._warned() if not text.startswith(STOPPED)]
-
-    def notice(self) -> str | None:
-        """How to go on with it, where it was stopped and could say so."""
-        said = [text for text in self._warned() if text.startswith(STOPPED)]
-        return said[-1] if said else None
+    def said(self, level: str) -> list[str]:
+        """What it has said so far, of a level of `ditflow.runs.progress.Message`."""
+        progress = self.progress()
+        return [] if progress is None else [text for of, text in progress.messages if of == level]
 
     def lines(self) -> list[str]:
-        """The end of what it wrote to its terminal, progress bars left out."""
+        """The end of what it wrote to its terminal, to be shown: progress bars are left out."""
         with self.log.open("rb") as file:
             file.seek(max(0, self.log.stat().st_size - TAIL))
             text = file.read().decode(errors="replace")
@@ -113,14 +106,12 @@ class Job:
         return [line for line in lines if line]
 
     def error(self) -> str | None:
-        """What was wrong, in its own words: also with its input, before it had a folder."""
-        said = [line for line in self.lines() if line.startswith(ERROR)]
-        return said[-1].removeprefix(ERROR) if said else None
-
-    def _warned(self) -> list[str]:
-        progress = self.progress()
-        said = () if progress is None else progress.messages
-        return [text for level, text in said if level == "warning"]
+        """What ended it, in its own words; None where it could say nothing."""
+        if said := self.said("error"):
+            return said[-1]
+        # What is wrong with its input is found before it holds a folder to say so in.
+        last = "".join(self.lines()[-1:])
+        return last.removeprefix(ERROR) if last.startswith(ERROR) else None
 
     @cached_property
     def _last_state(self) -> str:
@@ -128,6 +119,6 @@ class Job:
         progress = self.progress()
         if progress is not None:
             return "stopped" if progress.state == "running" else progress.state
-        if any(line.startswith(WROTE) for line in self.lines()):  # earlier versions wrote none
+        if any(self.folder.glob("*.mp4")):  # of an earlier version, which told no progress
             return "finished"
         return "stopped" if self.error() is None else "failed"

@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from ditflow.app.queue import Jobs
+from ditflow.app.jobs_in_turn import Jobs
 from ditflow.app.remembered import video_of
 from ditflow.app.view import (
     embedding_choices,

@@ -1,11 +1,13 @@
 """What the output folder remembers of the app's commands, for its next start."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from ditflow.app.command_lines import Form
 from ditflow.app.job import Job
 from ditflow.errors import DitflowError
 from ditflow.utils.files import write_text
@@ -22,12 +24,14 @@ class Record(Struct):
     args: list[str]
     started: Annotated[float, Meta(ge=0, le=1e12)]
     cwd: str
+    form: Form | None = None
 
 
 def remember(job: Job) -> None:
     """Write how a command was started beside its log."""
-    record = {"kind": job.kind, "args": job.args, "started": job.started, "cwd": str(job.cwd)}
-    write_text(job.log.with_suffix(".json"), json.dumps(record))
+    form = None if job.form is None else asdict(job.form)
+    record = {"kind": job.kind, "args": job.args, "started": job.started, "cwd": job.cwd}
+    write_text(job.log.with_suffix(".json"), json.dumps(record | {"form": form}, default=str))
 
 
 def remembered(root: Path) -> list[Job]:
@@ -78,4 +82,5 @@ def _job(path: Path, root: Path) -> Job | None:
     if path.stem.rpartition("-")[0] != record.kind:
         return None
     folder, cwd = root / path.stem, Path(record.cwd)
-    return Job(record.kind, folder, record.args, log, None, record.started, cwd, ended)
+    known = record.args, log, None, record.started, cwd, ended
+    return Job(record.kind, folder, *known, form=record.form)

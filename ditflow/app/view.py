@@ -6,7 +6,7 @@ from typing import Literal
 from urllib.parse import quote
 
 from ditflow.app.command_lines import on_page
-from ditflow.app.job import WROTE, Job
+from ditflow.app.job import Job
 from ditflow.app.remembered import prompts_of
 from ditflow.embedding.listing import list_embeddings
 from ditflow.embedding.reader import read_header
@@ -58,7 +58,7 @@ def status_html(job: Job | None) -> str:
         phases=PHASES[job.kind],
         outcome=outcome(job),
         # Of a preview they are with what it shows.
-        warnings=[] if job.kind == "preview" else [on_page(text) for text in job.warnings()],
+        warnings=[] if job.kind == "preview" else _warnings(job),
         said="" if running else "\n".join(job.lines()),
     )
 
@@ -66,14 +66,14 @@ def status_html(job: Job | None) -> str:
 def outcome(job: Job) -> str:
     """How a command ended, in a line; empty while it runs and where all went well."""
     if job.state == "stopped":
-        return job.notice() or "Stopped."  # killed, it says nothing
+        return (job.said("stopped") or ["Stopped."])[-1]  # killed, it says nothing
     if job.state != "failed":
         return ""
     error = job.error()
-    if error is not None:
+    # With another status than that of wrong input there is more to read, such as a traceback.
+    if error is not None and (job.process is None or job.process.returncode == 2):
         return on_page(error)
-    lines = job.lines()
-    last = lines[-1] if lines else "it said nothing"
+    last = error or "".join(job.lines()[-1:]) or "it said nothing"
     return f"The command failed: {last} (all of its output: {job.log})."
 
 
@@ -97,17 +97,16 @@ def result_html(job: Job | None) -> str:
 
 def motion_html(job: Job | None) -> str:
     """What a preview has found."""
-    if job is None or job.state != "finished":
+    found = [] if job is None or job.state != "finished" else job.said("result")
+    if job is None or not found:
         return ""
-    lines, warnings = job.lines(), job.warnings()
-    table = next(i for i, line in enumerate(lines) if line.startswith(" "))
-    end = next(i for i, line in enumerate(lines) if line.startswith(("Warning: ", WROTE)))
+    title, _, table = found[0].partition("\n")
     return render(
         "app-motion.html",
-        title=lines[table - 1],
-        notes=[line for line in lines[: table - 1] if line not in warnings],
-        table="\n".join(lines[table:end]),
-        warnings=[on_page(text) for text in warnings],
+        title=title,
+        notes=job.said("info"),
+        table=table,
+        warnings=_warnings(job),
         video=address(job.folder / "preview.mp4"),
         picture=address(job.folder / "preview.png"),
     )
@@ -155,6 +154,10 @@ def run_choices(runs: Sequence[Job]) -> list[tuple[str, str]]:
 def address(path: Path) -> str:
     """Where the server has a file of its output folder."""
     return f"gradio_api/file={quote(str(path.resolve()))}"
+
+
+def _warnings(job: Job) -> list[str]:
+    return [on_page(text) for text in job.said("warning")]
 
 
 def _short(prompts: Sequence[str]) -> str:

@@ -15,6 +15,7 @@ from ditflow.embedding.motion_embedding import MotionEmbedding
 from ditflow.embedding.reader import check_readable
 from ditflow.functional.parameterization import pack
 from ditflow.runs.folder import EMBEDDING
+from ditflow.runs.progress import STOPPED
 from ditflow.version import __version__
 
 log = logging.getLogger(__name__)
@@ -65,6 +66,7 @@ class EmbeddingCheckpoint(Callback):
                 self.path(trainer),
                 finished,
                 module.guided_steps,
+                extra=STOPPED,
             )
 
     def _save(self, trainer: Trainer, module: GuidedSampling) -> None:

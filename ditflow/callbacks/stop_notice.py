@@ -8,6 +8,7 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from ditflow.errors import DitflowError
+from ditflow.runs.progress import STOPPED
 
 log = logging.getLogger(__name__)
 
@@ -31,9 +32,10 @@ class StopNotice(Callback):
             return
         root = Path(trainer.default_root_dir)
         if trainer.predicting:
-            log.warning("Stopped; the same command makes what is missing in %s.", root)
+            said = "Stopped; the same command makes what is missing in %s."
         else:
-            log.warning("Stopped; go on with the same command and --resume %s.", root)
+            said = "Stopped; go on with the same command and --resume %s."
+        log.warning(said, root, extra=STOPPED)
         if isinstance(trainer.logger, TensorBoardLogger):
             trainer.logger.experiment.flush()  # the page shows what has happened so far
         self.write_page(root)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from ditflow.app.queue import Jobs
+from ditflow.app.jobs_in_turn import Jobs
 from ditflow.app.shipped_examples import examples
 from ditflow.app.uploads import REFERENCES
 from ditflow.errors import DitflowError, reason_of

@@ -1,6 +1,7 @@
 """`ditflow preview`: what a fit would be guided by, before it is paid for."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -71,14 +72,19 @@ def preview(
     frames = {"start_frame": start_frame, "num_frames": num_frames, "stride": stride}
     data = settings.data | _given(mask=mask, height=height, width=width, **frames)
     chosen = FrameRange(data["start_frame"], data["num_frames"], data["stride"], data["resample"])
-    reference = read_reference(loaded, video, data["mask"], chosen, data["height"], data["width"])
-    _check_motion(loaded, reference)
+    size = data["height"], data["width"]
     paths = [output / name for name in ("preview.png", "preview.mp4")]
-    with claim(output), RunProgress(output) as progress:
+    with ExitStack() as held, RunProgress() as progress:
+        reference = read_reference(loaded, video, data["mask"], chosen, *size)
+        _check_motion(loaded, reference)
+        held.enter_context(claim(output))
+        progress.begin(output)
         motion = read_motion(loaded, objective, reference, shown, guided, data["cache"])
         lines = findings(motion)
         title = describe(motion, video.name, loaded.name)
-        print(f"{title}\n{as_table(motion)}")
+        described = f"{title}\n{as_table(motion)}"
+        print(described)
+        progress.say("result", described)
         for line in lines:
             print(f"Warning: {line}")
             progress.say("warning", line)

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 import msgspec
 
 from ditflow.errors import DitflowError, printable
+from ditflow.utils.failures import failure
 from ditflow.utils.files import write_text
 
 PROGRESS = "progress.json"
@@ -21,11 +22,19 @@ EVERY = 0.5
 
 MOST_MESSAGES = 100
 
+STOPPED = {"message_level": "stopped"}
+"""`extra` of a logged warning that says how to go on with a run that was stopped."""
+
 State = Literal["running", "finished", "stopped", "failed"]
 
 
 class Message(NamedTuple):
-    """What a run has said, and how serious it is: `warning` or `error`."""
+    """What a run has said, and of which level it is.
+
+    Attributes:
+        level: `info`, `warning`, `error`, `stopped` for how to go on, or `result`: what a preview
+            has read, in a line, and its table in those below.
+    """
 
     level: str
     text: str
@@ -45,7 +54,7 @@ class Progress:
         fraction: of the phase that is over, in [0, 1].
         video, videos: which one of how many a predict is making; 0 of a fit.
         loss: the last one; None before the first, and of a predict.
-        messages: warnings, each once, and the error that ended the run, as [level, text].
+        messages: each once, as [level, text]; the error is the one that ended the run.
         updated: when this was written, likewise.
     """
 
@@ -96,7 +105,8 @@ class RunProgress:
             self.now = replace(self.now, state="stopped")
         else:
             self.now = replace(self.now, state="failed")
-            self.say("error", str(error) or type(error).__name__)
+            said = (failure(error) or str(error)) if str(error) else type(error).__name__
+            self.say("error", said)
         self._write()
 
     def begin(self, folder: Path) -> None:
@@ -112,7 +122,7 @@ class RunProgress:
             self._write()
 
     def say(self, level: str, text: str) -> None:
-        """Note a warning or an error; the same is noted once."""
+        """Note a message; the same is noted once."""
         message = Message(level, printable(text))
         if message not in self.now.messages:
             messages = (*self.now.messages, message)[-MOST_MESSAGES:]
@@ -138,16 +148,22 @@ def read_progress(folder: Path) -> Progress | None:
 
 
 class _Listener(logging.Handler):
-    """Passes on what is warned of, and has it printed as if it were not there."""
+    """Passes on what is warned of, and what ditflow tells, and has it printed as if it were not
+    there."""
 
     def __init__(self, say: Callable[[str, str], None]):
-        super().__init__(logging.WARNING)
+        super().__init__(logging.INFO)
         self.say = say
 
     def emit(self, record: logging.LogRecord) -> None:
+        is_warning = record.levelno >= logging.WARNING
+        if not is_warning and not record.name.startswith("ditflow."):
+            return
         try:
-            self.say(record.levelname.lower(), record.getMessage())
+            level = getattr(record, "message_level", record.levelname.lower())
+            self.say(level, record.getMessage())
         except Exception:  # a message whose parts do not fit, as every handler takes it
             self.handleError(record)
-        if logging.getLogger().handlers == [self] and logging.lastResort is not None:
+        alone = logging.getLogger().handlers == [self]
+        if is_warning and alone and logging.lastResort is not None:
             logging.lastResort.handle(record)

@@ -138,7 +138,7 @@ def parse_json(text: str, kind: type[T]) -> T:
 
 def checked(values: Any, kind: type[T]) -> T:
     """Plain values as a type says that they are: of its types and within its bounds, nothing
-    converted but lists to tuples and whole numbers to floats.
+    converted but lists to tuples, whole numbers to floats and texts to paths.
 
     Args:
         values: as JSON has them.
@@ -148,13 +148,20 @@ def checked(values: Any, kind: type[T]) -> T:
         ValueError: one line that says, as `name=value`, which does not fit and why.
     """
     try:
-        return msgspec.convert(values, kind)
+        return msgspec.convert(values, kind, dec_hook=_path)
     except msgspec.ValidationError as error:
         reason, _, place = str(error).partition(" - at ")
         name = re.match(r"`\$\.(\w+)", place)
         if name and isinstance(values, dict) and name[1] in values:
             reason = f"{name[1]}={shortened(values[name[1]])}: {reason}"
         raise ValueError(shortened(reason, 200)) from error
+
+
+def _path(kind: type, value: Any) -> Any:
+    """What msgspec itself has no values of."""
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    raise ValueError(f"Expected `{kind.__name__}`, got `{type(value).__name__}`")
 
 
 def _inside(value: Any) -> list[Any]:

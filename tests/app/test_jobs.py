@@ -10,9 +10,9 @@ import pytest
 from ditflow import DitflowError
 from ditflow.app.command_lines import fit_args
 from ditflow.app.job import Job
-from ditflow.app.queue import Jobs
+from ditflow.app.jobs_in_turn import Jobs
 from ditflow.app.view import outcome, result_html, run_choices, status_html
-from ditflow.runs.progress import RunProgress, read_progress
+from ditflow.runs.progress import STOPPED, RunProgress, read_progress
 from tests.app.test_parts import PRESET
 
 GUIDED = "guided step"
@@ -49,11 +49,12 @@ def test_warnings_are_shown_while_a_command_runs_and_after(tmp_path):
     job = Job("fit", tmp_path / "fit-1", [], log, None, 0.0, tmp_path, 1.0)
     said = ["The reference seems to change; choose frames by --num-frames."]
     with suppress(KeyboardInterrupt), RunProgress(job.folder):
-        for text in (*said, *said, "Stopped; go on."):
+        for text in (*said, *said):
             logging.getLogger("ditflow.any").warning(text)
-        assert job.warnings() == said
+        logging.getLogger("ditflow.any").warning("Stopped; go on.", extra=STOPPED)
+        assert job.said("warning") == said
         logging.getLogger("another").warning("Nothing moves.")
-        assert job.warnings() == [*said, "Nothing moves."]
+        assert job.said("warning") == [*said, "Nothing moves."]
         raise KeyboardInterrupt
     shown = status_html(job)
     assert job.state == "stopped"
@@ -112,7 +113,8 @@ def test_runs_of_an_earlier_start_are_shown(tmp_path, monkeypatch):
     assert ended(failed) == "failed"
     done = jobs.start("predict", lambda folder: ["--version", '--prompts=["--a"]'])
     assert ended(done) == "finished"
-    done.log.write_text(f"Wrote to {done.folder}:\n")  # as of a version without progress.json
+    done.folder.mkdir()
+    (done.folder / "video.mp4").touch()  # as of a version without progress.json
     logs = failed.log.parent
     (logs / "fit-7.json").write_text("{")
     (logs / "fit-8.json").write_text('{"kind": "fit"}')

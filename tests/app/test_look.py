@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ditflow.app.queue import Jobs
+from ditflow.app.jobs_in_turn import Jobs
 from tests.embedding.test_header import HEADER, write
 
 pytest.importorskip("gradio")

@@ -15,7 +15,6 @@ from safetensors.torch import save_file
 from ditflow import DitflowError
 from ditflow.app.command_lines import (
     Choices,
-    choices_in,
     fit_args,
     on_page,
     predict_args,
@@ -56,10 +55,6 @@ def test_only_what_differs_from_the_presets_is_given():
         *("--start-frame=2", "--stride=2", "--num-frames=9", "--block=5"),
         "--mask=masks/object.png",
     ]
-    # A page that is loaded anew finds them again.
-    assert choices_in(fit_args(["a"], VIDEO, "a", chosen, PRESET, OUT), ["a"], PRESET) == chosen
-    assert choices_in(given, ["another"], PRESET) == PRESET
-    assert choices_in(["fit", "--seed=evil", "--block=4"], [], PRESET) == replace(PRESET, block=4)
     # Without a number of frames the presets' holds.
     nine = replace(PRESET, num_frames=9)
     assert "--num" not in " ".join(fit_args([], VIDEO, "a", PRESET, nine, OUT))

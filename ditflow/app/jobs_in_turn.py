@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from ditflow.app.command_lines import Form
 from ditflow.app.job import Job
 from ditflow.app.remembered import LOGS, remember, remembered
 from ditflow.errors import DitflowError
@@ -38,19 +39,23 @@ class Jobs:
         """The last preview, likewise."""
         self._lock = threading.Lock()
 
-    def start(self, kind: str, args: Callable[[Path], Sequence[str]]) -> Job:
+    def start(
+        self, kind: str, args: Callable[[Path], Sequence[str]], form: Form | None = None
+    ) -> Job:
         """Start a command in a new folder.
 
         Args:
             kind: of command.
             args: the command line after `ditflow`, given the folder.
+            form: that it is begun with, for pages that are loaded later.
 
         Raises:
             DitflowError: another one runs, or nothing can be written.
         """
         with self._lock:
             self._check_free()
-            return self._start(kind, self._new_folder(kind), args)
+            folder = self._new_folder(kind)
+            return self._start(kind, folder, args(folder), form)
 
     def show(self, name: str) -> None:
         """Have the page show a fit or predict of these; one that runs stays the last command.
@@ -84,7 +89,7 @@ class Jobs:
             args = list(job.args)
             if "--resume" not in args and job.folder.is_dir():
                 args += ["--resume", str(job.folder)]
-            return self._start(job.kind, job.folder, lambda folder: args)
+            return self._start(job.kind, job.folder, args, job.form)
 
     def cancel(self) -> None:
         """End the command as Ctrl-C does; asked a second time, at once."""
@@ -111,20 +116,20 @@ class Jobs:
                 f"a {self.last.kind} runs already ({self.last.folder}); wait for it, or cancel it."
             )
 
-    def _start(self, kind: str, folder: Path, args: Callable[[Path], Sequence[str]]) -> Job:
-        given = list(args(folder))
+    def _start(self, kind: str, folder: Path, args: Sequence[str], form: Form | None) -> Job:
         log = self.root / LOGS / f"{folder.name}.log"
         make_output(log.parent)
         with log.open("ab") as file:
             process = subprocess.Popen(
-                [sys.executable, "-m", "ditflow", *given],
+                [sys.executable, "-m", "ditflow", *args],
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 env=os.environ | {"PYTHONUNBUFFERED": "1"},
                 start_new_session=True,  # Ctrl-C in the app's terminal is the app's
             )
-        self.last = job = Job(kind, folder, given, log, process, time.time(), Path.cwd())
+        known = log, process, time.time(), Path.cwd()
+        self.last = job = Job(kind, folder, args, *known, form=form)
         if kind == "preview":
             self.preview = job
         else:
