@@ -7,7 +7,9 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
+from msgspec.structs import asdict
 
+from ditflow.embedding.checks import ModelArguments
 from ditflow.embedding.hub import embedding_file, publish
 from ditflow.embedding.publishing import write_published
 from ditflow.embedding.stored import StoredMotion
@@ -142,7 +144,8 @@ class MotionEmbedding(StoredMotion):
         Args:
             seed: of the initial noise; the fit's own carries the motion best.
         """
-        header, model = self.header, self.header.model
+        header = self.header
+        model = asdict(ModelArguments()) | header.model  # a header may leave some out
         dynamic = {"use_dynamic_cfg": True} if model["dynamic_guidance"] else {}
         return dynamic | {
             "num_frames": header.num_frames,

@@ -89,6 +89,16 @@ def outcome(path: Path) -> str | None:
     return None
 
 
+def test_a_call_has_what_a_header_leaves_out():
+    model = {"guidance_scale": 2.0, "backbone": HEADER.model["backbone"]}
+    arguments = MotionEmbedding(replace(HEADER, model=model), TENSORS).call_arguments()
+    assert arguments["guidance_scale"] == 2.0
+    assert arguments["negative_prompt"] == ""
+    assert "use_dynamic_cfg" not in arguments
+    bare = MotionEmbedding(replace(HEADER, model={}), TENSORS).call_arguments()
+    assert bare["guidance_scale"] == 0.0
+
+
 def test_a_good_one_loads(tmp_path):
     assert outcome(write(tmp_path / "m", asdict(HEADER))) is None
     assert read_header(tmp_path / "m") == HEADER
