@@ -229,7 +229,7 @@ def tensorboard(folder: Path) -> TensorBoardLogger:
 @contextmanager
 def undisturbed(device: torch.device) -> Iterator[None]:
     """Context of Lightning's work in a caller's process, which is as before after it: warnings,
-    logging, random numbers, and the meaning of Ctrl-C."""
+    logging, torch's random numbers, and the meaning of Ctrl-C."""
     devices = [device] if device.type == "cuda" else []
     on_interrupt = signal.getsignal(signal.SIGINT)
     try:
@@ -240,5 +240,6 @@ def undisturbed(device: torch.device) -> Iterator[None]:
             raise ended.__context__ from None
         raise
     finally:
-        if threading.current_thread() is threading.main_thread():
+        # None is a handler that was not set from Python, and cannot be set again from there.
+        if on_interrupt is not None and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, on_interrupt)
