@@ -1,5 +1,6 @@
 """`ditflow.fit` and `ditflow.predict`: what the commands do, and nothing else happens."""
 
+import doctest
 import logging
 import os
 import random
@@ -17,13 +18,16 @@ from lightning import Callback
 from PIL import Image
 
 import ditflow
-from ditflow.assembly.run import Run, unguided
+from ditflow.assembly import calls
+from ditflow.assembly.calls import _write_config
+from ditflow.assembly.run import Run, undisturbed, unguided
+from ditflow.backbones import Backbone
 from ditflow.cli import main
 from ditflow.errors import DitflowError
 from ditflow.pages.run import write_run_page
 from ditflow.reference import read_reference
 from ditflow.settings.keywords import as_settings, keywords
-from ditflow.settings.options import SHORT
+from ditflow.settings.options import DEFAULT_PRESET, SHORT
 from ditflow.settings.stacked import read_settings
 from ditflow.video.reading import FrameRange, read_video
 from ditflow.video.sizing import as_tensor
@@ -87,7 +91,7 @@ def test_a_fit_is_the_commands_to_the_bit(fitted, folder, reference_video, tmp_p
     assert same(made, fitted.embedding)
     for name in ("motion.safetensors", "video.mp4", "reference.mp4", "comparison.mp4"):
         assert (folder / name).read_bytes() == (out / name).read_bytes(), name
-    only = {"index.html", "commands.txt"}
+    only = {"index.html", "commands.txt", "progress.json"}
     assert {path.name for path in out.iterdir()} - only == {path.name for path in folder.iterdir()}
     own, other = (yaml.safe_load((path / "config.yaml").read_text()) for path in (folder, out))
     assert own == {section: other[section] for section in ("model", "kv_injection", "data")}
@@ -114,6 +118,9 @@ def test_a_predict_is_the_commands_to_the_bit(fitted, folder, rope, tmp_path):
     assert second.read_bytes() == (tmp_path / "second.mp4").read_bytes()
     with pytest.raises(DitflowError, match="holds the results of an earlier run"):
         ditflow.predict(folder, OTHER, seeds=4, backbone=rope, output=tmp_path / "ours")
+    page = write_run_page(tmp_path / "ours").read_text(encoding="utf-8")
+    assert "ditflow predict" in page
+    assert "ditflow fit" not in page
 
 
 def test_by_default_a_predict_is_the_fit_again(fitted, folder):
@@ -205,6 +212,39 @@ def test_an_interrupt_stays_one(reference_video, rope):
     with pytest.raises(KeyboardInterrupt):
         run.fit(callbacks=[Interrupt()])
     assert state(rope) == before
+
+
+def test_an_interrupt_set_by_another_language_hides_no_error(monkeypatch):
+    monkeypatch.setattr(signal, "getsignal", lambda _: None)
+    with pytest.raises(ValueError, match="the error"), undisturbed(torch.device("cpu")):
+        raise ValueError("the error")
+
+
+def test_a_configuration_names_no_backbone_that_it_would_not_load(rope, tmp_path, monkeypatch):
+    def written(*configs: dict[str, object]) -> dict[str, object]:
+        settings = read_settings(DEFAULT_PRESET, *configs)
+        _write_config(tmp_path, settings, Run.of(settings, rope, {}))
+        read_settings(str(tmp_path / "config.yaml"))
+        return yaml.safe_load((tmp_path / "config.yaml").read_text())["model"]
+
+    assert written()["backbone"]["init_args"] == rope.options
+    own = {"class_path": "tests.test_assembly.own_loader", "init_args": {"size": 3}}
+    assert written({"model": {"backbone": own}})["backbone"] == own
+    monkeypatch.setattr(rope, "options", {"attention": "auto"})
+    assert written({"model": {"backbone": own}})["backbone"] == own
+    assert "backbone" not in written()
+
+
+def own_loader(size: int = 2) -> Backbone:
+    raise NotImplementedError(size)
+
+
+def test_the_examples_are_right(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    results = doctest.testmod(calls)
+    assert results.attempted > 8
+    assert results.failed == 0
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_unguided_video_is_the_stock_pipelines(rope):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from glob import escape
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import yaml
 
 from ditflow.assembly.run import Fit, Run
 from ditflow.backbones.base import Backbone
+from ditflow.backbones.loading import load_backbone
 from ditflow.data import read_prompts
 from ditflow.embedding.motion_embedding import MotionEmbedding
 from ditflow.errors import DitflowError, shortened
@@ -63,8 +65,10 @@ def fit(
             earlier ones; over the default preset if none names a backbone.
         target: what is optimised, by default what `config` says.
         backbone: a loaded one, to be used again between calls, or the name or folder of one.
-        output: folder of what `ditflow fit` leaves (its page apart, which `ditflow page` writes);
-            without one nothing is written.
+        output: folder of what `ditflow fit` leaves, but for index.html (which `ditflow page`
+            writes), commands.txt and progress.json; config.yaml says nothing of the trainer, of
+            what was in memory, or of a given backbone that `load_backbone` has not loaded. Without
+            a folder nothing is written.
         overwrite: replace what an earlier run left there.
         progress: show progress bars.
         options: the command's short options by name (`seed`, `mask`, `num_frames`, `steps`,
@@ -179,7 +183,9 @@ def prediction(
     stated = as_settings("predict", options | {"embedding": given})
     data = stated.setdefault("data", {})
     data["prompts"] = list(header.prompts) if prompts is None else _prompts(prompts)
-    data["seeds"] = [seeds] if isinstance(seeds, int) else seeds if seeds is None else list(seeds)
+    if isinstance(seeds, int):
+        seeds = [seeds]
+    data["seeds"] = list(seeds or [header.seed])
     if backbone is None:
         check_backbone_is_known(header)
     model = dict(header.model)
@@ -229,9 +235,14 @@ def _loaded(
 
 
 def _write_config(folder: Path, settings: Settings, run: Run) -> None:
-    """Write what `--config` takes, as the command does; what was in memory is left out."""
-    whole = settings.configuration()
-    whole["model"]["backbone"]["init_args"] = run.module.backbone.options
+    """Write what `--config` takes, as the command does; what was in memory is left out, and so is
+    a backbone that was given and that `load_backbone` has not loaded."""
+    whole, options = settings.configuration(), run.module.backbone.options
+    if not settings.own_loader:
+        if options.keys() == signature(load_backbone).parameters.keys():
+            whole["model"]["backbone"]["init_args"] = options
+        else:
+            del whole["model"]["backbone"]
     for name in ("video", "mask"):
         if not isinstance(getattr(run.data, name), Path):
             whole["data"].pop(name, None)

@@ -137,7 +137,8 @@ def _read_config(path: Path) -> dict[str, Any]:
 
 
 def _is_predict(config: Mapping[str, Any]) -> bool:
-    return bool(config["data"].get("embedding"))
+    # An embedding in memory has no name, but a predict has seeds then, and no fit has.
+    return bool(config["data"].get("embedding") or config["data"].get("seeds"))
 
 
 def _header(folder: Path) -> EmbeddingHeader | None:
