@@ -238,10 +238,11 @@ def _write_config(folder: Path, settings: Settings, run: Run) -> None:
     """Write what `--config` takes, as the command does; what was in memory is left out, and so is
     a backbone that was given and that `load_backbone` has not loaded."""
     whole, options = settings.configuration(), run.module.backbone.options
-    if options.keys() == signature(load_backbone).parameters.keys():
-        whole["model"]["backbone"]["init_args"] = options
-    elif not settings.own_loader:
-        del whole["model"]["backbone"]
+    if not settings.own_loader:
+        if options.keys() == signature(load_backbone).parameters.keys():
+            whole["model"]["backbone"]["init_args"] = options
+        else:
+            del whole["model"]["backbone"]
     for name in ("video", "mask"):
         if not isinstance(getattr(run.data, name), Path):
             whole["data"].pop(name, None)

@@ -55,7 +55,7 @@ class Settings:
     def configuration(self) -> dict[str, Any]:
         """All of it but what is None, in the plain values and the order of a configuration file."""
         whole = yaml.safe_load(self.written())
-        loaded_by = {"class_path": self.loader, "init_args": whole.pop("backbone")}
+        loaded_by = {"class_path": self.loader, "init_args": whole.pop("backbone", {})}
         return whole | {"model": {"backbone": loaded_by, **whole["model"]}}
 
     @property
