@@ -13,10 +13,11 @@ from ditflow.app.jobs_in_turn import Jobs
 from ditflow.app.look import look
 from ditflow.app.remembered import prompts_of, video_of
 from ditflow.app.shipped_examples import Example
-from ditflow.app.uploads import keep_embedding, keep_mask, keep_video, kept_masks, kept_references
+from ditflow.app.uploads import MASKS, keep_embedding, keep_mask, keep_video, kept_references
 from ditflow.app.view import embedding_choices, message_html
 from ditflow.errors import DitflowError, printable
 from ditflow.settings.stacked import Settings
+from ditflow.utils.files import written
 
 LISTED = 6
 """Kept references to choose from at most."""
@@ -92,7 +93,7 @@ class Handlers:
         chosen = self.preset
         if form is not None and form.configs == self.configs:
             chosen = form.choices
-        masked = chosen.mask in kept_masks(self.jobs.root)
+        masked = chosen.mask in written(self.jobs.root / MASKS, "*")
         if not masked:
             chosen = replace(chosen, mask=self.preset.mask)
         return [

@@ -30,7 +30,6 @@ def build(on: Handlers) -> gr.Blocks:
     settings = on.settings
     backbone = settings.backbone_name
     embedded = backbone in embedded_backbones()
-    weighs = hasattr(settings.model["objective"], "confidence")
     with gr.Blocks(title="ditflow", analytics_enabled=False) as page:
         gr.HTML(
             "<h1>ditflow</h1><p>New videos that move as a reference does, by "
@@ -40,7 +39,7 @@ def build(on: Handlers) -> gr.Blocks:
         with gr.Row():
             with gr.Column(scale=5, min_width=340):
                 with gr.Tab("Fit a motion"):
-                    reference, motion, listed, restored = fit_form(on, embedded, weighs)
+                    reference, motion, listed, restored = fit_form(on, embedded)
                 with gr.Tab("Reuse it"):
                     embeddings, picked = reuse_form(on, embedded)
             with gr.Column(scale=6, min_width=340):
@@ -69,15 +68,12 @@ def build(on: Handlers) -> gr.Blocks:
     return page
 
 
-def fit_form(
-    on: Handlers, embedded: bool, weighs: bool
-) -> tuple[gr.State, gr.HTML, gr.Dataset, list[Any]]:
+def fit_form(on: Handlers, embedded: bool) -> tuple[gr.State, gr.HTML, gr.Dataset, list[Any]]:
     """Reference, prompts and options; the place of the reference's motion.
 
     Args:
         on: what its events call.
         embedded: whether the backbone is.
-        weighs: whether the objective can count motion by its confidence.
 
     Returns:
         what changes from elsewhere: the reference's file, the place of its motion flow, references
@@ -107,7 +103,7 @@ def fit_form(
         elem_id="target",
     )
     with gr.Accordion("Options", open=False, elem_id="options"):
-        options = _options(on.preset, weighs)
+        options = _options(on)
         mask = gr.State(on.preset.mask)
         upload = gr.File(
             label=f"{LABELS['mask']}: white where motion counts",
@@ -182,8 +178,9 @@ def _prompts(embedded: bool, lines: int, elem_id: str) -> gr.Textbox:
     )
 
 
-def _options(preset: Choices, weighs: bool) -> list[Any]:
+def _options(on: Handlers) -> list[Any]:
     """Of `Choices` in its order, but for the first, the target, and the last, the mask."""
+    preset = on.preset
     with gr.Row():
         seed = _number("seed", preset)
         steps = _number("optimization_steps", preset, elem_id="adam-steps")
@@ -202,7 +199,7 @@ def _options(preset: Choices, weighs: bool) -> list[Any]:
         preset.confidence,
         label=LABELS["confidence"],
         info="Counts each patch's motion by how sure the attention is of it.",
-        visible=weighs,
+        visible=hasattr(on.settings.model["objective"], "confidence"),
         elem_id="confidence",
     )
     return [seed, injection, steps, start, stride, frames, block, confidence]

@@ -49,7 +49,10 @@ def prompts_of(job: Job) -> list[str]:
     args = list(job.args)
     for place, token in enumerate(args):
         if token.startswith("--prompts="):
-            return _texts(token.removeprefix("--prompts="))
+            try:
+                return parse_json(token.removeprefix("--prompts="), list[str])
+            except ValueError:  # not of this page
+                return []
         if token == "--prompts":
             rest = args[place + 1 :]
             end = next((i for i, other in enumerate(rest) if other.startswith("--")), len(rest))
@@ -62,14 +65,6 @@ def video_of(job: Job) -> str | None:
     args = list(job.args)
     place = args.index("--video") + 1 if "--video" in args else len(args)
     return args[place] if place < len(args) else None
-
-
-def _texts(text: str) -> list[str]:
-    """Those of a JSON list; none of what a page of ours does not write."""
-    try:
-        return parse_json(text, list[str])
-    except ValueError:
-        return []
 
 
 def _job(path: Path, root: Path) -> Job | None:

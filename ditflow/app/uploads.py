@@ -66,11 +66,6 @@ def kept_references(root: Path) -> list[Path]:
     return sorted(found, key=lambda path: -path.stat().st_mtime)
 
 
-def kept_masks(root: Path) -> list[Path]:
-    """The masks that are kept."""
-    return written(root / MASKS, "*")
-
-
 def _check_footage(upload: Path, option: str, suffixes: Sequence[str], most_frames: int) -> None:
     """Refuse what is no video (of a mask also: no picture), or too long a one."""
     suffix, frames = upload.suffix.lower(), 1
