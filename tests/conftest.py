@@ -28,6 +28,9 @@ pytest.register_assert_rewrite("tests.backbones.conformance")
 
 SPRITES = ("sprites-rope", "sprites-sincos")
 
+collect_ignore = ["speed", "mutation.py"]
+"""Scripts that are run by hand."""
+
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:

@@ -91,7 +91,7 @@ class RunProgress:
         logging.getLogger().removeHandler(self._listener)
         cause = error.__context__ if isinstance(error, SystemExit) else error
         if error is None:
-            self.now = replace(self.now, state="finished")
+            self.now = replace(self.now, state="finished", fraction=1.0)
         elif isinstance(cause, KeyboardInterrupt):  # for which Lightning exits
             self.now = replace(self.now, state="stopped")
         else:

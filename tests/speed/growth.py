@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from diffusers import CogVideoXDDIMScheduler, CogVideoXPipeline, CogVideoXTransformer3DModel
 from jsonargparse import auto_cli
+from tqdm import tqdm
 
 from ditflow.backbones import CogVideoXBackbone
 from ditflow.backbones.base import PassInput
@@ -97,7 +98,8 @@ def main(repeats: int = 3):
     torch.set_num_threads(1)
     torch.manual_seed(0)
     for name, sizes in GROWN.items():
-        found = [measure(flow_and_gradient(**BASE | {name: size}), repeats) for size in sizes]
+        bar = tqdm(sizes, desc=f"Motion flow, {name}")
+        found = [measure(flow_and_gradient(**BASE | {name: size}), repeats) for size in bar]
         beyond = []
         for size, (_, peak) in zip(sizes, found, strict=True):
             now = BASE | {name: size}
@@ -114,7 +116,8 @@ def main(repeats: int = 3):
             flush=True,
         )
     at, blocks = optimisation_step(13), (3, 6, 9, 12)
-    found = [measure(at(block), repeats) for block in blocks]
+    bar = tqdm(blocks, desc="Optimisation step, block")
+    found = [measure(at(block), repeats) for block in bar]
     print(
         f"optimisation step, block index: time exponent "
         f"{exponent(blocks, [seconds for seconds, _ in found]):.2f}, memory exponent "

@@ -13,6 +13,7 @@ import time
 
 import torch
 from jsonargparse import auto_cli
+from tqdm import tqdm
 
 from ditflow.functional import motion_flow
 from ditflow.functional.motion_flow import patch_coordinates
@@ -67,7 +68,7 @@ def main(
     windows = {"frame_window": frame_window, "patch_window": patch_window}
     runs = {"ours": {}, "windows": windows} | ({"whole": {}} if whole else {})
     results = {}
-    for name, options in runs.items():
+    for name, options in tqdm(runs.items(), desc="Measuring"):
         context = multiprocessing.get_context("spawn")
         queue = context.Queue()
         process = context.Process(target=measure, args=(name, heads, grid, dim, options, queue))

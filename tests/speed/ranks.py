@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from jsonargparse import auto_cli
+from tqdm import tqdm
 
 MANIFEST = """
 references:
@@ -46,7 +47,8 @@ def main(count: int = 12):
         # The start of Python and the references' cache are not what is compared.
         (folder / "one.yaml").write_text(MANIFEST.format(count=1))
         start = seconds(1, folder / "one.yaml", folder / "start")
-        one, two = (seconds(ranks, manifest, folder / str(ranks)) for ranks in (1, 2))
+        bar = tqdm((1, 2), desc="Processes")
+        one, two = (seconds(ranks, manifest, folder / str(ranks)) for ranks in bar)
     print(f"throughput with 2 ranks/with 1: {one / two:.2f} for {count} jobs, start included")
     print(f"one rank: {count / one:.3f} jobs a second; a single job with its start {start:.0f} s")
 
