@@ -223,7 +223,7 @@ def test_an_interrupt_set_by_another_language_hides_no_error(monkeypatch):
 def test_a_configuration_names_no_backbone_that_it_would_not_load(rope, tmp_path, monkeypatch):
     def written(*configs: dict[str, object]) -> dict[str, object]:
         settings = read_settings(DEFAULT_PRESET, *configs)
-        _write_config(tmp_path, settings, Run.of(settings, rope, {}))
+        _write_config(tmp_path, settings, Run.of(settings, rope, {"prompts": [PROMPT]}))
         read_settings(str(tmp_path / "config.yaml"))
         return yaml.safe_load((tmp_path / "config.yaml").read_text())["model"]
 

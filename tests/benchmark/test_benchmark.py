@@ -65,6 +65,7 @@ def test_a_mask_of_a_reference_guides_its_jobs(tmp_path, reference_video):
     assert "black.png leaves nothing of the reference" in runner.run(black)
 
 
+@pytest.mark.slow  # an earlier version's folder, gone on with, is in every run
 def test_a_benchmark_resumes_and_renews_what_changed(tmp_path, capsys):
     one = {"references": {**manifest()["references"], "init_args": {"count": 1}}}
     assert run(tmp_path, manifest(reuse=True, **one)) == 0

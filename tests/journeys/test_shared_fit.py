@@ -11,6 +11,7 @@ import torch
 
 from ditflow import DitflowError, MotionEmbedding
 from ditflow.callbacks.denoising_schedule import check_shared
+from ditflow.data import MotionDataModule
 from ditflow.reference import ReferenceVideo
 from ditflow.video.reading import read_video
 
@@ -98,7 +99,8 @@ def _check_of_process(rank: int, store: Path, answers: multiprocessing.Queue) ->
         ReferenceVideo(same, own),
         ReferenceVideo(same + rank, None),
     ):
-        data = SimpleNamespace(prompts=PROMPTS, read=read, video="ref.mp4")
+        data = MotionDataModule(video=Path("ref.mp4"), prompts=PROMPTS)
+        data.read = read
         trainer = SimpleNamespace(world_size=2, global_rank=rank, datamodule=data)
         try:
             check_shared(trainer, SimpleNamespace(target="positions", optimization_steps=5))
