@@ -42,6 +42,7 @@ def loaded(stock):
     )
 
 
+@pytest.mark.slow  # the conformance suite has another size, untrained
 def test_other_size_and_one_guided_step(stock, loaded, tmp_path, reference_video):
     """At a size the positions were not built for, and with latents from the very first step."""
     for target in ("latents", "positions"):

@@ -292,7 +292,7 @@ def test_pictures_are_upright_and_of_8_bits(tmp_path):
         read_picture(tmp_path / "float.tif", "RGB")
 
 
-@pytest.mark.parametrize("count", [12, pytest.param(500, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [6, pytest.param(500, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("suffix", [".mp4", ".gif", ".webm"])
 def test_mutated_videos(count, suffix, tmp_path):
     """Read or refused in a line, whatever bytes are changed."""
