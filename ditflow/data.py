@@ -104,7 +104,7 @@ class MotionDataModule(LightningDataModule):
         self.seeds = seeds
         self.store_reference, self.cache = store_reference, cache
         self.read: ReferenceVideo | None = None
-        self._read_for: tuple[int, ...] | None = None
+        self._read_for: tuple[Any, ...] = (None, None, None)
         self.video_file, self.mask_file = ("", ""), ("", "")
         """File name and SHA-256 of what was read, for the embedding's header."""
         self.motion: MotionEmbedding | None = None
@@ -173,13 +173,16 @@ class MotionDataModule(LightningDataModule):
 
     def read_reference(self, backbone: Backbone) -> ReferenceVideo:
         """The reference and its mask at the backbone's size; read once for backbones of one."""
-        given = id(self.video), id(self.mask)  # either may be set anew
-        wanted = *backbone.default_size(), backbone.temporal_ratio, *given
-        if self.read is None or self._read_for != wanted:
+        wanted = *backbone.default_size(), backbone.temporal_ratio
+        size, video, mask = self._read_for
+        # Either may be set anew, to frames, which have no other equality.
+        other = video is not self.video or mask is not self.mask
+        if self.read is None or size != wanted or other:
             self.read = read_reference(
                 backbone, self.video, self.mask, self.range, self.height, self.width
             )
-            self._read_for, self._own_fps = wanted, backbone.fps
+            self._read_for = wanted, self.video, self.mask
+            self._own_fps = backbone.fps
             # Now, for at the end of a fit the files may have been moved.
             assert self.video is not None
             self.video_file = _name_and_hash(self.video)

@@ -152,8 +152,8 @@ class MotionTransfer(GuidedSampling):
             self.reference_latents = encode(backbone, frames, cache)
             with torch.no_grad():
                 outputs = self.outputs(reference_input(backbone, self.reference_latents))
-            self.reference_motion = self.objective.reference(outputs)
-            self.reference_flow = self.objective.flow(outputs)
+            found = self.objective.reference_and_flow(outputs)
+            self.reference_motion, self.reference_flow = found
             self.reference_weight = self.objective.weight(
                 outputs, mask_on_tokens(backbone, mask, self.reference_latents)
             )

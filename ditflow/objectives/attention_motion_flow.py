@@ -53,6 +53,10 @@ class AttentionMotionFlow(Objective):
     def flow(self, outputs: BlockOutputs) -> torch.Tensor:
         return self.reference(outputs)
 
+    def reference_and_flow(self, outputs: BlockOutputs) -> tuple[torch.Tensor, torch.Tensor]:
+        flow = self.reference(outputs)
+        return flow, flow
+
     def loss(
         self, outputs: BlockOutputs, reference: torch.Tensor, weight: torch.Tensor | None = None
     ) -> torch.Tensor:

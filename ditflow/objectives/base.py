@@ -41,6 +41,12 @@ class Objective(ABC):
         for pictures; None of an objective that sees none."""
         return None
 
+    def reference_and_flow(
+        self, outputs: BlockOutputs | BlockFeatures
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Both of the reference; an objective in which one is the other computes it once."""
+        return self.reference(outputs), self.flow(outputs)
+
     def confidence_of(self, outputs: BlockOutputs | BlockFeatures) -> torch.Tensor | None:
         """How sure it is of each displacement, [F, F, S] in [0, 1]; None of one that cannot say."""
         return None
