@@ -12,7 +12,7 @@ from diffusers import DiffusionPipeline
 
 from ditflow.backbones.base import Backbone
 from ditflow.backbones.cogvideox import loading as cogvideox
-from ditflow.backbones.kernels import check_kernel
+from ditflow.backbones.kernels import check_kernel, take_quick_convolutions
 from ditflow.backbones.transformer import TransformerBackbone
 from ditflow.errors import DitflowError, reason_of, shortened
 from ditflow.utils.shipped import is_hub_name, source_of
@@ -104,6 +104,8 @@ def load_backbone(
         check_kernel(attention, target, getattr(torch, dtype))
     family = _family(name)
     pipeline = family.load_pipeline(given, target)
+    if target.type == "cpu":
+        take_quick_convolutions(pipeline.vae)
     if gradient_checkpointing:
         pipeline.transformer.enable_gradient_checkpointing()
     if offload == "model":

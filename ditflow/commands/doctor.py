@@ -3,11 +3,9 @@
 from collections.abc import Callable, Iterator
 
 from ditflow.doctor.backbones import look_at_embedded, look_at_presets
-from ditflow.doctor.codecs import look_at_codecs
-from ditflow.doctor.devices import look_at_devices
-from ditflow.doctor.extras import look_at_extras
+from ditflow.doctor.devices import look_at_devices, look_at_extras
 from ditflow.doctor.finding import Finding
-from ditflow.doctor.storage import look_at_storage
+from ditflow.doctor.storage import look_at_codecs, look_at_storage
 from ditflow.utils.versions import versions
 
 LOOKS: dict[str, Callable[[], Iterator[Finding]]] = {

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 import torch
-import yaml
 
 from ditflow.backbones.loading import load_backbone
 from ditflow.doctor.finding import Finding
@@ -13,7 +12,7 @@ from ditflow.plan.recipe import prepare
 from ditflow.plan.report import GIB
 from ditflow.sampling import Sampler, SamplerOptions
 from ditflow.settings.stacked import read_settings
-from ditflow.utils.shipped import PRESETS, embedded_backbones, shipped_files
+from ditflow.utils.shipped import embedded_backbones, shipped_files
 
 
 def look_at_embedded() -> Iterator[Finding]:
@@ -41,11 +40,9 @@ def run_embedded(name: str) -> str:
 
 def look_at_presets() -> Iterator[Finding]:
     """Whether a fit with each preset of a published model fits into this machine's memory."""
-    for path in shipped_files(PRESETS).values():
-        model = yaml.safe_load(path.read_text(encoding="utf-8"))["model"]
-        name = model.get("backbone", {}).get("init_args", {}).get("name")
-        if name is not None and name not in embedded_backbones():
-            yield look_at_preset(path.stem)
+    for name in shipped_files("presets/models"):
+        if name not in embedded_backbones():
+            yield look_at_preset(name)
 
 
 def look_at_preset(name: str) -> Finding:
@@ -55,10 +52,8 @@ def look_at_preset(name: str) -> Finding:
         machine = this_machine(settings.backbone["device"])
     except DitflowError as error:
         return Finding(name, str(error), f"ditflow plan --config {name} --memory GIB")
-    made = prepare(settings, cache=True).plan(machine)
-    fits = made.peak <= machine.memory
-    said = (
-        f"{'fits' if fits else 'does not fit'}: needs {made.peak / GIB:.1f} GiB, {machine.name} "
-        f"has {machine.memory / GIB:.1f} GiB"
-    )
-    return Finding(name, said, "" if fits else f"see what helps: ditflow plan --config {name}")
+    peak = prepare(settings, cache=True).plan(machine).peak
+    said = f"needs {peak / GIB:.1f} GiB, {machine.name} has {machine.memory / GIB:.1f} GiB"
+    if peak <= machine.memory:
+        return Finding(name, f"fits: {said}")
+    return Finding(name, f"does not fit: {said}", f"see what helps: ditflow plan --config {name}")

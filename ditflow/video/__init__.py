@@ -1,9 +1,14 @@
 """Videos: files to frames and back, masks, pictures."""
 
-from ditflow.video.pictures import as_image, contact_sheet, grid, side_by_side
-from ditflow.video.reading import FrameRange, read_video
-from ditflow.video.sizing import as_tensor, fit_length, fit_size, fitting_count, resize_and_crop
-from ditflow.video.writing import encode_gif, write_video
+from typing import TYPE_CHECKING
+
+from ditflow.utils.lazy import importer
+
+if TYPE_CHECKING:
+    from ditflow.video.pictures import as_image, contact_sheet, grid, side_by_side
+    from ditflow.video.reading import FrameRange, read_video
+    from ditflow.video.sizing import as_tensor, fit_length, fit_size, fitting_count, resize_and_crop
+    from ditflow.video.writing import encode_gif, write_video
 
 __all__ = [
     "FrameRange",
@@ -20,3 +25,17 @@ __all__ = [
     "side_by_side",
     "write_video",
 ]
+
+# The process that looks into a video (`ditflow.video.probing`) has no need of torch, which takes
+# seconds to import.
+__getattr__ = importer(
+    __name__,
+    {
+        **dict.fromkeys(("as_image", "contact_sheet", "grid", "side_by_side"), "pictures"),
+        **dict.fromkeys(("FrameRange", "read_video"), "reading"),
+        **dict.fromkeys(
+            ("as_tensor", "fit_length", "fit_size", "fitting_count", "resize_and_crop"), "sizing"
+        ),
+        **dict.fromkeys(("encode_gif", "write_video"), "writing"),
+    },
+)
