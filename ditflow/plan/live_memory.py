@@ -8,6 +8,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+CONVOLUTIONS = torch.ops.aten.convolution.default, torch.ops.aten.mkldnn_convolution.default
+
 
 class LiveMemory(TorchDispatchMode):
     """Context that counts the bytes of every tensor made inside it, until the last use of it ends.
@@ -34,7 +36,7 @@ class LiveMemory(TorchDispatchMode):
         made = func(*args, **(kwargs or {}))
         for tensor in _tensors(made):
             self._hold(tensor.untyped_storage(), counted=True)
-        if func is torch.ops.aten.convolution.default:
+        if func in CONVOLUTIONS:
             self.peak = max(self.peak, self.now + args[0].nbytes)
         return made
 
