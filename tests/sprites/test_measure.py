@@ -8,6 +8,7 @@ import pytest
 import torch
 from diffusers import AutoencoderKLCogVideoX
 
+from ditflow.backbones.kernels import take_quick_convolutions
 from ditflow.sprites.measure import attributes, motion_agreement, motion_share, sprite_path
 from ditflow.sprites.render import render
 from ditflow.sprites.world import BACKGROUNDS, COLORS, SHAPES, Clip, sample_clip
@@ -40,6 +41,7 @@ def decoded(drawn) -> torch.Tensor:
     vae = AutoencoderKLCogVideoX.from_pretrained(
         str(EMBEDDED / "sprites-rope"), subfolder="vae", torch_dtype=torch.float32
     ).eval()
+    take_quick_convolutions(vae)
     videos = []
     with torch.inference_mode():
         for video in drawn[::4]:
