@@ -207,14 +207,6 @@ class GuidedSampling(LightningModule):
         """How many gradients a guided step computes for each prompt."""
         return math.ceil(self.optimization_steps / self.gradient_reuse)
 
-    @property
-    def loss_scale(self) -> int:
-        """What the loss is multiplied by, so that its gradient stays in float16's range.
-
-        It spreads over all pairs of patches and would vanish there; other formats reach lower.
-        """
-        return 4096 if self.backbone.dtype == torch.float16 else 1
-
     def outputs(self, given: PassInput) -> BlockOutputs | BlockFeatures:
         """What the objective reads of one video."""
         return self.objective.read(self.backbone, given, self.block)

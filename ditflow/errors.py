@@ -1,6 +1,10 @@
 """The one exception a user should ever see as a message, and what goes into messages."""
 
+import re
 from typing import Any
+
+LIBRARY_MEMORY = re.compile(r"_STATUS_(\w+_)?ALLOC(ATION)?_FAILED|CUDA error: out of memory")
+"""What CUDA and its libraries say of memory that could not be had, in errors of no own type."""
 
 
 class DitflowError(ValueError):
@@ -25,9 +29,11 @@ def out_of_memory(error: Exception) -> str | None:
     import torch  # takes seconds, but has been imported where its memory ran out
 
     _, on_cpu, said = str(error).partition("DefaultCPUAllocator: ")
-    if not on_cpu and not isinstance(error, torch.OutOfMemoryError):
-        return None
-    return (said if on_cpu else str(error)).partition(". ")[0]
+    if on_cpu:
+        return said.partition(". ")[0]
+    if isinstance(error, torch.OutOfMemoryError) or LIBRARY_MEMORY.search(str(error)):
+        return reason_of(error).partition(". ")[0]
+    return None
 
 
 def printable(text: str) -> str:

@@ -113,6 +113,8 @@ class MotionTransfer(GuidedSampling):
         rates = learning_rates.of(target, parameterization)
         self.rates = rates if learning_rate is None else (learning_rate, learning_rate / 2)
         self.seed = seed
+        self.loss_scale = 2.0**12
+        """Of a fit in float16."""
         self.reference_motion: torch.Tensor | None = None
         self.reference_flow: torch.Tensor | None = None
         """For pictures, of an objective that has one."""
@@ -189,7 +191,7 @@ class MotionTransfer(GuidedSampling):
             else:
                 start = self.initial_positions(shape)
             self.parameter = torch.nn.Parameter(start.clone())
-            self.initial = start
+            self.initial = start.cpu()
 
     def current_positions(self) -> Positions:
         """ρ_t of the guided step being optimised."""
@@ -218,7 +220,25 @@ class MotionTransfer(GuidedSampling):
             )
         self.last_outputs = outputs.detach()
         self.log("loss", loss.detach(), prog_bar=True, on_step=True, on_epoch=False)
-        return loss * self.loss_scale
+        return loss
+
+    def backward(self, loss: torch.Tensor, *args: Any, **kwargs: Any) -> None:
+        """The gradient in float16's range: of a scaled loss, whose scale falls while it overflows.
+
+        The loss spreads over all pairs of patches, so that its gradient would vanish in float16;
+        other formats reach lower.
+        """
+        if self.backbone.dtype != torch.float16:
+            super().backward(loss, *args, **kwargs)
+            return
+        while True:
+            scaled = loss * self.loss_scale
+            (gradient,) = torch.autograd.grad(scaled, self.parameter, retain_graph=True)
+            if torch.isfinite(gradient).all() or self.loss_scale <= 1:
+                break
+            self.loss_scale /= 16
+        # By autograd again, for hooks of several processes wait for the parameter's own gradient.
+        (self.parameter * (gradient / self.loss_scale)).sum().backward()
 
     def optimizer_step(
         self,
@@ -242,7 +262,11 @@ class MotionTransfer(GuidedSampling):
         return {"optimizer": optimizer, "lr_scheduler": scheduler}
 
     def keep(self, optimised: torch.Tensor) -> None:
-        """Remember a finished guided step's tensor, and the sampler's memory before that step."""
+        """Remember a finished guided step's tensor, and the sampler's memory before that step.
+
+        In main memory: values of every step are gigabytes.
+        """
+        optimised = optimised.cpu()
         if self.target == "latents":
             self.finished = [*(tensor.new_empty(0) for tensor in self.finished), optimised]
             remembered = [sampler.solver.previous_prediction for sampler in self.samplers]
@@ -289,6 +313,6 @@ class MotionTransfer(GuidedSampling):
         states = local_share(self.trainer, checkpoint["samplers"])
         for sampler, state in zip(self.samplers, states, strict=True):
             sampler.load_state_dict(state)
-        self.finished = [tensor.to(self.device) for tensor in checkpoint["finished"]]
+        self.finished = [tensor.cpu() for tensor in checkpoint["finished"]]
         previous = checkpoint["previous_predictions"]
         self.previous_predictions = None if previous is None else previous.to(self.device)

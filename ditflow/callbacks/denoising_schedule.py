@@ -36,15 +36,11 @@ class DenoisingSchedule(Callback):
         self, trainer: Trainer, module: GuidedSampling, optimizer: torch.optim.Optimizer
     ) -> None:
         gradient = module.parameter.grad
-        if gradient is None:
-            return
-        if not torch.isfinite(gradient).all():
+        if gradient is not None and not torch.isfinite(gradient).all():
             raise DitflowError(
                 f"the gradient is not finite at guided step {module.current_epoch + 1} of "
                 f"{module.guided_steps}; use --dtype bfloat16 or --dtype float32."
             )
-        if module.loss_scale != 1:
-            gradient.div_(module.loss_scale)
 
     def on_train_epoch_end(self, trainer: Trainer, module: GuidedSampling) -> None:
         step, optimised = trainer.current_epoch, module.parameter.detach().clone()

@@ -40,11 +40,13 @@ class Tiling:
         grid: (F, H, W).
         scale: what the sum of the heads' products is multiplied by.
         tiles: a frame at a time against all others, or with windows a band of rows at a time.
+        dtype: that the factors of products are in; sums are in float32 or more.
     """
 
     grid: Grid
     scale: float
     tiles: Sequence[Tile]
+    dtype: torch.dtype
 
     def own(self, tokens: torch.Tensor, tile: Tile) -> torch.Tensor:
         """A tile's own patches of [M, F·S, D], a view [M, s, D]."""
@@ -60,13 +62,24 @@ class Tiling:
         """A tile's queries [s, c·D] and keys [f·k, c·D] of c heads side by side, for all heads.
 
         The mean of the heads' products is one product of heads side by side, divided by M. To put
-        them so takes a copy: of as many as make it no larger than half a [S, F·S] block.
+        them so takes a copy: of as many as make it no larger than half a [S, F·S] block, or, where
+        it stays in half precision, of all, for tensor cores want one large product.
         """
         own, near = self.own(query, tile), self.near(key, tile)
-        count = max(1, self.grid[1] * self.grid[2] // query.shape[-1] // 2)
+        count = len(query)
+        if self.dtype == precision(query):
+            count = max(1, self.grid[1] * self.grid[2] // query.shape[-1] // 2)
         for first in range(0, len(query), count):
             heads = slice(first, first + count)
-            yield heads, _side_by_side(own[heads]), _side_by_side(near[heads].flatten(1, 2))
+            yield (
+                heads,
+                self._side_by_side(own[heads]),
+                self._side_by_side(near[heads].flatten(1, 2)),
+            )
+
+    def _side_by_side(self, tokens: torch.Tensor) -> torch.Tensor:
+        """[c, s, D] to [s, c·D]."""
+        return tokens.to(self.dtype).transpose(0, 1).flatten(1)
 
     def logits(self, query: torch.Tensor, key: torch.Tensor, tile: Tile) -> torch.Tensor:
         """Mean logits of a tile's patches over those near, [s, f, k]."""
@@ -74,7 +87,10 @@ class Tiling:
         own = self.own(query, tile).shape[1]
         logits = query.new_zeros(own, frames * patches, dtype=precision(query))
         for _, queries, keys in self.heads_together(query, key, tile):
-            logits.addmm_(queries, keys.T, alpha=self.scale)
+            if self.dtype == logits.dtype:
+                logits.addmm_(queries, keys.T, alpha=self.scale)
+            else:
+                logits = product(queries, keys.T).mul_(self.scale)
         logits = logits.view(own, frames, patches)
         return logits if tile.outside is None else logits.masked_fill_(tile.outside, -math.inf)
 
@@ -111,13 +127,18 @@ def make_tiling(
         if window is not None and window < 1:
             raise ValueError(f"{name}={window} must be at least 1.")
     if head_average == "query_key":
-        query, key = query.mean(0, keepdim=True), key.mean(0, keepdim=True)
+        # In float32: rounded to half precision the means would be no exact factors.
+        query, key = (
+            tokens.mean(0, keepdim=True, dtype=precision(tokens)) for tokens in (query, key)
+        )
     elif head_average != "logits":
         raise ValueError(f"head_average={head_average!r} is unknown; use 'logits' or 'query_key'.")
     heads, _, head_dim = query.shape
     scale = temperature / math.sqrt(head_dim) / heads
     tiles = list(make_tiles(grid, frame_window, patch_window, query.device))
-    return query, key, Tiling(grid, scale, tiles)
+    # Half-precision tokens are exact factors already, and tensor cores sum in float32.
+    dtype = query.dtype if query.is_cuda else precision(query)
+    return query, key, Tiling(grid, scale, tiles, dtype)
 
 
 def make_tiles(
@@ -169,6 +190,11 @@ def precision(tensor: torch.Tensor) -> torch.dtype:
     return torch.promote_types(tensor.dtype, torch.float32)
 
 
-def _side_by_side(tokens: torch.Tensor) -> torch.Tensor:
-    """[c, s, D] to [s, c·D]."""
-    return tokens.to(precision(tokens)).transpose(0, 1).flatten(1)
+def product(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """A matrix product whose sums are in float32 or more, whatever its factors are in."""
+    into = precision(left)
+    if left.dtype == into:
+        return left @ right
+    if left.is_cuda:
+        return torch.mm(left, right, out_dtype=into)
+    return left.to(into) @ right.to(into)  # which only CUDA has in one

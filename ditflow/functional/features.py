@@ -54,7 +54,8 @@ def motion_channels(features: torch.Tensor, share: float = 0.04) -> torch.Tensor
         >>> motion_channels(features, share=0.25)
         tensor([False, False,  True, False])
     """
-    moving = (features - features.mean(0)).flatten(0, 1).double()
+    moving = (features - features.mean(0)).flatten(0, 1)
+    moving = moving.float() if moving.device.type == "mps" else moving.double()  # it has no float64
     # The right singular vectors are the eigenvectors of a [C, C] matrix, whatever F·S is.
     _, vectors = torch.linalg.eigh(moving.T @ moving)
     weights = vectors[:, -1].abs()

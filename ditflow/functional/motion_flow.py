@@ -11,6 +11,7 @@ from ditflow.functional.attention_tiles import (
     Tiling,
     make_tiling,
     patch_coordinates,
+    product,
 )
 
 
@@ -112,13 +113,15 @@ class _SoftFlow(torch.autograd.Function):
             attention = tiling.logits(query, key, tile).softmax(-1)  # [s, f, k]
             incoming = grad[tile.frame, tile.frames, tile.own].transpose(0, 1).to(dtype)
             block = _logits_gradient(attention, incoming, coordinates[tile.near]).flatten(1)
-            block *= tiling.scale
+            block, scale = _as_factor(block, tiling)
             for heads, queries, keys in tiling.heads_together(query, key, tile):
                 if grad_query is not None:
-                    found = (block @ keys).unflatten(1, (-1, dim)).transpose(0, 1)
+                    found = product(block, keys).mul_(scale)
+                    found = found.unflatten(1, (-1, dim)).transpose(0, 1)
                     tiling.own(grad_query, tile)[heads] = found
                 if grad_key is not None:
-                    found = (block.T @ queries).unflatten(1, (-1, dim)).transpose(0, 1)
+                    found = product(block.T, queries).mul_(scale)
+                    found = found.unflatten(1, (-1, dim)).transpose(0, 1)
                     into = tiling.near(grad_key, tile)[heads]
                     into += found.unflatten(1, into.shape[1:3])
         return (
@@ -141,3 +144,16 @@ def _logits_gradient(
     upstream = incoming @ coordinates.T
     upstream -= (incoming * (attention @ coordinates)).sum(-1, keepdim=True)
     return attention.mul_(upstream)
+
+
+def _as_factor(block: torch.Tensor, tiling: Tiling) -> tuple[torch.Tensor, torch.Tensor | int]:
+    """The gradient of a tile's logits, overwritten, as a factor of products, and what these are
+    then multiplied by.
+
+    In half precision by its largest magnitude: spread over all patches it would vanish in float16.
+    """
+    block *= tiling.scale
+    if tiling.dtype == block.dtype:
+        return block, 1
+    largest = block.abs().amax().clamp_min(torch.finfo(block.dtype).tiny)
+    return block.div_(largest).to(tiling.dtype), largest

@@ -70,5 +70,5 @@ def pack(
         >>> pack([initial + 1, initial + 2], initial, "coordinates")[:, 0, 0]
         tensor([1., 2.])
     """
-    differences = torch.stack([parameter.detach() - initial for parameter in parameters])
-    return differences if parameterization == "coordinates" else differences.half()
+    dtype = torch.float32 if parameterization == "coordinates" else torch.float16
+    return torch.stack([(parameter.detach() - initial).to(dtype) for parameter in parameters])

@@ -76,8 +76,9 @@ def sinusoidal_table(
         (column, embed_dim // 8 * 3),
         (row, embed_dim // 8 * 3),
     ):
-        # In double precision, as the stock table is.
-        angles = _angles(position.double(), share, 10_000.0)
+        # In double precision, as the stock table is, but for Apple's GPUs, which have none.
+        exact = position if position.device.type == "mps" else position.double()
+        angles = _angles(exact, share, 10_000.0)
         parts += [angles.sin(), angles.cos()]
     return torch.cat(parts, -1).to(coordinates.dtype)
 

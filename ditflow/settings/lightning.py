@@ -54,6 +54,7 @@ class MotionParsers(LightningCLI):
                 "default_root_dir": "ditflow-output",
                 "log_every_n_steps": 1,
                 "enable_model_summary": False,
+                "inference_mode": False,  # of its tensors no one could take a gradient
             },
             seed_everything_default=False,
             args=args,

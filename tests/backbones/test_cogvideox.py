@@ -5,7 +5,9 @@ import torch
 from diffusers import CogVideoXPipeline
 
 from ditflow.backbones import CogVideoXBackbone
+from ditflow.backbones.base import PassInput
 from ditflow.backbones.kernels import take_quick_convolutions
+from ditflow.plan.live_memory import LiveMemory
 from ditflow.sampling import Sampler, SamplerOptions
 from ditflow.sprites.render import render
 from ditflow.utils.shipped import EMBEDDED
@@ -100,3 +102,29 @@ def test_video_round_trip(sprites):
     again = sprites.decode_video(sprites.encode_video(frames), len(frames))
     assert again.shape == frames.shape
     assert (again - frames).abs().mean() < 0.03
+
+
+@pytest.mark.parametrize("separate", [False, True])
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_optimised_positions_keep_no_copies_of_the_tokens(separate, checkpointing):
+    """For the backward pass, of queries and keys beyond what optimised latents keep."""
+    kept, gradients = [], []
+    backbone = CogVideoXBackbone(tiny_pipeline("5b"), "5b")
+    if checkpointing:
+        backbone.transformer.enable_gradient_checkpointing()
+    shape = backbone.latent_shape(9, 64, 64)
+    latents = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    positions = tuple(part.clone() for part in backbone.positions(shape) * (1 + separate))
+    leaves = [latents.requires_grad_(), *(part.requires_grad_() for part in positions)]
+    for asked in (leaves[:1], leaves):
+        given = PassInput(latents, 500, backbone.encode_prompt(PROMPT), positions)
+        for leaf in leaves:
+            leaf.requires_grad_(any(leaf is other for other in asked))
+        with LiveMemory() as live:
+            outputs = backbone.query_keys(given, [2])[0]
+            kept.append(live.now)
+        gradients.append(torch.autograd.grad((outputs.query * outputs.key).sum(), asked))
+    tokens = outputs.query.nbytes
+    assert kept[1] - kept[0] < (2 if checkpointing else 1) * tokens
+    torch.testing.assert_close(gradients[0][0], gradients[1][0], rtol=0, atol=1e-6)
+    assert all(gradient.abs().max() > 0 for gradient in gradients[1])

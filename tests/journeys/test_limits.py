@@ -18,6 +18,9 @@ COUNTS = [60, pytest.param(500, marks=pytest.mark.slow)]
         MemoryError("Unable to allocate 9 TiB"),
         RuntimeError("[enforce] . DefaultCPUAllocator: can't allocate memory: you tried 9 bytes."),
         torch.OutOfMemoryError("GPU out of memory. Tried to allocate"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED\nin f"),
+        RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be asynchronously"),
     ],
 )
 def test_memory_that_runs_out_is_a_line(error, tmp_path, capsys, monkeypatch):

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from diffusers.models.attention_processor import Attention
 from diffusers.models.embeddings import apply_rotary_emb
 
-from ditflow.backbones.control import BlockReached, ControlledProcessor
+from ditflow.backbones.control import BlockReached, ControlledProcessor, recomputed
 from ditflow.backbones.kernels import kernel
 
 
@@ -35,29 +35,36 @@ class CogVideoXProcessor(ControlledProcessor):
                 batch, -1, attn.heads, projected.size(-1) // attn.heads
             ).transpose(1, 2)
 
-        def normed(norm: torch.nn.Module | None, tokens: torch.Tensor) -> torch.Tensor:
-            return tokens if norm is None else norm(tokens)
+        def normed(norm: torch.nn.Module | None, projected: torch.Tensor) -> torch.Tensor:
+            return heads(projected) if norm is None else norm(heads(projected))
 
-        key = normed(attn.norm_k, heads(attn.to_k(tokens)))
+        def replaced(own: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
+            return torch.cat([own[:, :, :text], new.to(own).expand(batch, -1, -1, -1)], dim=2)
+
+        def queries(projected: torch.Tensor, *table: torch.Tensor) -> torch.Tensor:
+            return _rotate(normed(attn.norm_q, projected), table, text)
+
+        def keys(projected: torch.Tensor, *table: torch.Tensor) -> torch.Tensor:
+            key = normed(attn.norm_k, projected)
+            if control.replacement is not None:
+                key = replaced(key, control.replacement[0])
+            return _rotate(key, table, text)
+
+        projected = attn.to_k(tokens)
         value = None
         if control.record == "key_value" or not control.stop:
             value = heads(attn.to_v(tokens))
         if control.record == "key_value":
             assert value is not None
+            key = normed(attn.norm_k, projected)
             control.key, control.value = key[:, :, text:], value[:, :, text:]
             if control.stop:
                 raise BlockReached
-        query = normed(attn.norm_q, heads(attn.to_q(tokens)))
-        if control.replacement is not None:
-            new_key, new_value = (
-                new.to(key).expand(batch, -1, -1, -1) for new in control.replacement
-            )
-            key = torch.cat([key[:, :, :text], new_key], dim=2)
-            if value is not None:
-                value = torch.cat([value[:, :, :text], new_value], dim=2)
-        if image_rotary_emb is not None:
-            query = _rotate(query, image_rotary_emb[:2], text)
-            key = _rotate(key, image_rotary_emb[-2:], text)
+        if control.replacement is not None and value is not None:
+            value = replaced(value, control.replacement[1])
+        table = image_rotary_emb or ()
+        key = recomputed(keys, projected, *table[-2:])
+        query = recomputed(queries, attn.to_q(tokens), *table[:2])
         if control.record == "query_key":
             control.query, control.key = query[:, :, text:], key[:, :, text:]
         if control.stop:
@@ -80,6 +87,8 @@ class CogVideoXProcessor(ControlledProcessor):
 
 
 def _rotate(tokens: torch.Tensor, table: tuple[torch.Tensor, ...], text: int) -> torch.Tensor:
+    if not table:
+        return tokens
     # A new tensor: the stock processor writes in place, which autograd refuses. Of two slices in
     # the place of a split, each would have a gradient as large as all tokens.
     plain, image = tokens.split([text, tokens.size(2) - text], dim=2)
