@@ -154,6 +154,11 @@ def backbone_of(pipeline: DiffusionPipeline | Backbone) -> Backbone:
     """
     if isinstance(pipeline, Backbone):
         return pipeline
+    if not isinstance(pipeline, DiffusionPipeline):
+        raise DitflowError(
+            f"pipeline={type(pipeline).__name__} is no pipeline; give the whole one, such as a "
+            "CogVideoXPipeline, and not a part of it."
+        )
     adapter = cogvideox.adapter_of_stock(pipeline)  # another family's: `or` its own
     if adapter is not None:
         return adapter

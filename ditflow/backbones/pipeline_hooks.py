@@ -17,12 +17,19 @@ if TYPE_CHECKING:
 
 
 class PipelinePass(NamedTuple):
-    """A pass of a pipeline's call: its timestep, its latents as `Backbone` has them, and the
-    schedule that the call follows."""
+    """A pass of a pipeline's call.
+
+    Attributes:
+        timestep: t.
+        latent_shape: of its latents, as `Backbone` has them.
+        schedule: that the call follows.
+        first: whether it is the call's first.
+    """
 
     timestep: int | float
     latent_shape: tuple[int, ...]
     schedule: Schedule
+    first: bool
 
 
 class PassChange(NamedTuple):
@@ -53,8 +60,8 @@ class PipelineHooks(ABC):
     def __init__(self, pipeline: "DiffusionPipeline", change: Change):
         self.pipeline, self.change = pipeline, change
         self.scheduler = pipeline.scheduler
-        self.own_step = self.scheduler.step
-        self.now = PassChange()
+        self.own_step, self.own_start = self.scheduler.step, self.scheduler.set_timesteps
+        self.now, self.starts = PassChange(), True
         self.entered = ExitStack()
         """What a pass has put in, to be taken out after it."""
 
@@ -83,25 +90,19 @@ class PipelineHooks(ABC):
     def applied(self) -> Iterator[None]:
         """Context in which calls are changed; the pipeline is itself again on exit."""
         transformer, scheduler = self.pipeline.transformer, self.scheduler
-        replaced = scheduler.__dict__.get("step")
         # Hooks, and not another `forward`: offloading puts its own there, and takes ours away.
         handles = [
             transformer.register_forward_pre_hook(self._before_pass, with_kwargs=True),
             transformer.register_forward_hook(self._after_pass, always_call=True),
         ]
+        step = _replaced(scheduler, "step", self._step)
+        start = _replaced(scheduler, "set_timesteps", self._start)
         try:
-            # With the own signature, for the pipeline looks there whether to pass its generator
-            # (a bound method takes no attributes itself).
-            step = functools.wraps(self.own_step)(functools.partial(self._step))
-            scheduler.step = step
-            yield
+            with step, start:
+                yield
         finally:
             for handle in handles:
                 handle.remove()
-            if replaced is None:
-                scheduler.__dict__.pop("step", None)
-            else:
-                scheduler.step = replaced
 
     def _before_pass(
         self, module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -113,7 +114,8 @@ class PipelineHooks(ABC):
         hidden_states = args[0] if args else kwargs["hidden_states"]
         shape = self.latent_shape(hidden_states)
         timestep = kwargs["timestep"].flatten()[0].item()
-        self.now = self.change(PipelinePass(timestep, shape, self.schedule()))
+        self.now = self.change(PipelinePass(timestep, shape, self.schedule(), self.starts))
+        self.starts = False
         if self.now.latents is not None:
             latents = self.in_layout(self.now.latents).to(hidden_states).expand_as(hidden_states)
             if args:
@@ -128,8 +130,28 @@ class PipelineHooks(ABC):
     def _after_pass(self, module: torch.nn.Module, args: tuple[Any, ...], output: Any) -> None:
         self.entered.close()
 
+    def _start(self, *args: Any, **kwargs: Any) -> Any:
+        """Of a call: every pipeline sets the timesteps once, before its first pass."""
+        self.starts = True
+        return self.own_start(*args, **kwargs)
+
     def _step(self, model_output: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
         values = list(args)
         if self.now.latents is not None:
             values = self.step_arguments(model_output, values)
         return self.own_step(model_output, *values, **kwargs)
+
+
+@contextmanager
+def _replaced(owner: Any, name: str, method: Callable[..., Any]) -> Iterator[None]:
+    """Context in which an object has another method, with its own's signature, for pipelines look
+    there what a scheduler takes (and a bound method takes no attributes itself)."""
+    set_before = owner.__dict__.get(name)
+    setattr(owner, name, functools.wraps(getattr(owner, name))(functools.partial(method)))
+    try:
+        yield
+    finally:
+        if set_before is None:
+            owner.__dict__.pop(name, None)
+        else:
+            setattr(owner, name, set_before)

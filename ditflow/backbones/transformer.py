@@ -14,8 +14,9 @@ from torch.nn import Module, ModuleList
 
 from ditflow.backbones.base import Backbone, BlockFeatures, BlockOutputs, KeyValues, PassInput
 from ditflow.backbones.control import AttentionControl, BlockReached, ControlledProcessor
-from ditflow.backbones.pipeline_hooks import Change, PipelineHooks
+from ditflow.backbones.pipeline_hooks import Change, PassChange, PipelineHooks, PipelinePass
 from ditflow.backbones.transformer_shapes import TransformerShapes
+from ditflow.errors import DitflowError
 from ditflow.utils.hashing import hash_of, hash_of_tensors
 
 
@@ -167,8 +168,18 @@ class TransformerBackbone(Backbone):
         # Tables of their own for queries and keys need our attention.
         if separate_query_key and not all(isinstance(part, ControlledProcessor) for part in own):
             self._install()
+        installed = [attention.processor for attention in attentions]
+
+        def checked(made: PipelinePass) -> PassChange:
+            if [attention.processor for attention in attentions] != installed:
+                raise DitflowError(
+                    "the transformer's attention was exchanged inside applied_to (as "
+                    "fuse_qkv_projections does); exchange it before."
+                )
+            return change(made)
+
         try:
-            with self.hooks(change).applied():
+            with self.hooks(checked).applied():
                 yield self.pipeline
         finally:
             for attention, processor in zip(attentions, own, strict=True):

@@ -141,18 +141,21 @@ class MotionEmbedding(StoredMotion):
     def call_arguments(self, seed: int | None = None) -> dict[str, Any]:
         """What a pipeline's call needs, beside a prompt, to sample as the fit did.
 
+        Where the fit had a negative prompt, `negative_prompt_embeds` need `negative_prompt=None`.
+
         Args:
             seed: of the initial noise; the fit's own carries the motion best.
         """
         header = self.header
         model = asdict(ModelArguments()) | header.model  # a header may leave some out
-        dynamic = {"use_dynamic_cfg": True} if model["dynamic_guidance"] else {}
-        return dynamic | {
+        own: dict[str, Any] = {"use_dynamic_cfg": True} if model["dynamic_guidance"] else {}
+        if model["negative_prompt"]:  # else not said, so that its embedding can be given instead
+            own["negative_prompt"] = model["negative_prompt"]
+        return own | {
             "num_frames": header.num_frames,
             "height": header.height,
             "width": header.width,
             "num_inference_steps": len(header.timesteps),
             "guidance_scale": model["guidance_scale"],
-            "negative_prompt": model["negative_prompt"],
             "generator": torch.Generator().manual_seed(header.seed if seed is None else seed),
         }

@@ -1,7 +1,7 @@
 """Put a motion embedding into the calls of an ordinary diffusers pipeline."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -33,8 +33,13 @@ def applied_to(
             "pipeline's call computes all of them, and its video differs from the fit's in detail."
         )
     latents = _latents(embedding, prompt)
+    guided, visited = range(embedding.first_step, header.guided_steps), set[int]()
 
     def change(made: PipelinePass) -> PassChange:
+        if made.first:
+            if visited:
+                check_visited(guided, visited)
+            visited.clear()
         check_schedule(header, made.schedule)
         shape = tuple(header.latent_shape)
         if made.latent_shape[1:] != shape[1:]:
@@ -44,7 +49,9 @@ def applied_to(
                 f"width={header.width}."
             )
         step = header.timesteps.index(made.timestep)
-        if not embedding.first_step <= step < header.guided_steps:
+        check_visited(guided[: max(0, step - guided.start)], visited)
+        visited.add(step)
+        if step not in guided:
             return PassChange()
         if latents is not None:
             return PassChange(None, *latents)
@@ -55,6 +62,27 @@ def applied_to(
 
     with backbone.applied(change, embedding.separate_query_key) as applied:
         yield applied
+    if visited:
+        check_visited(guided, visited)
+
+
+def check_visited(guided: Sequence[int], visited: Collection[int]) -> None:
+    """Refuse a call that carries less than the embedding's motion.
+
+    Args:
+        guided: steps that the motion is put in at, those that are past.
+        visited: steps that the call has taken.
+
+    Raises:
+        DitflowError: it has left out one.
+    """
+    missed = [step for step in guided if step not in visited]
+    if missed:
+        raise DitflowError(
+            f"the call left out denoising step {missed[0] + 1}, at which the motion is put in: "
+            "call a text-to-video pipeline for all of its steps, or a video-to-video one with "
+            "strength=1."
+        )
 
 
 def _latents(

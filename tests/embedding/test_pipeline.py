@@ -2,7 +2,13 @@
 
 import pytest
 import torch
-from diffusers import CogVideoXDDIMScheduler, CogVideoXDPMScheduler, CogVideoXPipeline
+from diffusers import (
+    CogVideoXDDIMScheduler,
+    CogVideoXDPMScheduler,
+    CogVideoXPipeline,
+    CogVideoXVideoToVideoPipeline,
+)
+from PIL import Image
 
 from ditflow import DitflowError, MotionEmbedding
 from ditflow.backbones.kernels import take_quick_convolutions
@@ -151,6 +157,71 @@ def test_latents_of_several_prompts_start_from_the_one_that_is_named(
         pass
     with pytest.raises(DitflowError, match="none of the fit's"), embedding.applied_to(stock, "x"):
         pass
+
+
+def test_a_call_that_leaves_guided_steps_out_is_refused(stock, embedding):
+    """As a video-to-video pipeline does, whose scheduler lists every step all the same."""
+    other = CogVideoXVideoToVideoPipeline(**stock.components)
+    other.set_progress_bar_config(disable=True)
+    video = [Image.new("RGB", (64, 64))] * embedding.header.num_frames
+
+    def call_it(pipeline, strength):
+        arguments = embedding.call_arguments() | {"video": video, "strength": strength}
+        del arguments["num_frames"]
+        length = pipeline.transformer.config.max_text_seq_length
+        given = {"prompt": OTHER, "max_sequence_length": length, "output_type": "pt"}
+        return pipeline(**given, **arguments).frames[0]
+
+    plain = call_it(other, 1.0)
+    with embedding.applied_to(other) as pipeline:
+        assert (call_it(pipeline, 1.0) - plain).abs().max() > 1e-3
+        with pytest.raises(DitflowError, match="left out denoising step 1.*strength=1"):
+            call_it(pipeline, 0.8)
+    with embedding.applied_to(stock) as pipeline:  # a new call has to take them again
+        call(pipeline, embedding)
+        with pytest.raises(DitflowError, match="left out denoising step 1"):
+            call_it(CogVideoXVideoToVideoPipeline(**pipeline.components), 0.8)
+
+
+def test_a_call_that_is_broken_off_is_refused(stock, embedding):
+    def stop(pipeline, step, timestep, tensors):
+        pipeline._interrupt = True
+        return tensors
+
+    left_out = pytest.raises(DitflowError, match="left out denoising step 2")
+    with left_out, embedding.applied_to(stock) as pipeline:
+        call(pipeline, embedding, callback_on_step_end=stop)
+
+
+def test_what_is_no_pipeline_is_refused(stock, embedding):
+    for wrong, name in ((None, "NoneType"), (stock.transformer, "CogVideoXTransformer3DModel")):
+        refused = pytest.raises(DitflowError, match=f"{name} is no pipeline; give the whole one")
+        with refused, embedding.applied_to(wrong):
+            pass
+
+
+def test_attention_that_is_exchanged_meanwhile_is_refused(stock, embedding):
+    plain = call(stock, embedding)
+    try:
+        with embedding.applied_to(stock) as pipeline:
+            pipeline.transformer.fuse_qkv_projections()
+            with pytest.raises(DitflowError, match="exchanged inside applied_to"):
+                call(pipeline, embedding)
+    finally:
+        stock.transformer.unfuse_qkv_projections()
+    torch.testing.assert_close(call(stock, embedding), plain, rtol=0, atol=1e-5)
+
+
+def test_the_negative_prompt_may_be_given_encoded(stock, embedding):
+    length = stock.transformer.config.max_text_seq_length
+    _, encoded = stock.encode_prompt("x", "", max_sequence_length=length)
+    given = {"max_sequence_length": length, "output_type": "pt"}
+    with embedding.applied_to(stock) as pipeline:
+        plain = pipeline(OTHER, **embedding.call_arguments(), **given).frames[0]
+        given["negative_prompt_embeds"] = encoded
+        given["prompt_embeds"], _ = pipeline.encode_prompt(OTHER, max_sequence_length=length)
+        again = pipeline(**embedding.call_arguments(), **given).frames[0]
+    torch.testing.assert_close(again, plain, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize(
