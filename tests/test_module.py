@@ -7,6 +7,7 @@ import lightning
 import pytest
 import torch
 from PIL import Image
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ditflow import DitflowError, MotionDataModule, MotionEmbedding, MotionTransfer
 from ditflow.backbones.base import PassInput
@@ -331,6 +332,14 @@ class Faint(AttentionMotionFlow):
 
     def loss(self, outputs, reference):
         return super().loss(outputs, reference) * 1e-4
+
+
+@pytest.mark.parametrize("target", ["latents", "positions"])
+def test_finished_steps_wait_in_main_memory(rope, target):
+    module = MotionTransfer(rope, target=target)
+    with FakeTensorMode():
+        module.keep(torch.empty(2, 3, device="cuda"))
+    assert module.finished[-1].device.type == "cpu"
 
 
 def test_float16_keeps_small_gradients(reference_video, tmp_path):

@@ -191,6 +191,7 @@ def test_predict_injects_as_the_fit_did_and_takes_a_seed_and_a_rate(fitted, tmp_
     config = printed_config(capsys, *off)
     assert config["kv_injection"] == {"enabled": False, "block": 0, "share": 1.0}
     assert config["data"]["prompts"] == ["a fox 🦊"]
+    assert config["trainer"]["inference_mode"] is False  # its tensors could not be fitted again
     name = "a-fox-seed3.mp4"
     a, b = (read_video(tmp_path / folder / name) for folder in ("a", "b"))
     assert (a == b).all()
