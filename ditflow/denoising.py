@@ -198,8 +198,14 @@ class GuidedSampling(LightningModule):
     finished: list[torch.Tensor]
     """The optimised tensor of every finished guided step; of latents only the last is kept."""
     previous_predictions: torch.Tensor | None
+    """The samplers' memories before the last guided step."""
+    videos: list[torch.Tensor]
+    """What a fit made, one video a prompt of this process."""
     reference_motion: torch.Tensor | None
     reference_flow: torch.Tensor | None
+    """For pictures, of an objective that has one."""
+    reference_weight: torch.Tensor | None
+    """How much each entry of the reference's motion counts; None where all count alike."""
     last_outputs: BlockOutputs | BlockFeatures | None
 
     @property

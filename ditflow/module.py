@@ -10,18 +10,19 @@ from lightning import Callback
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from tqdm import tqdm
 
-from ditflow.backbones.base import Backbone, BlockFeatures, BlockOutputs, PassInput
+from ditflow.backbones.base import Backbone, PassInput
 from ditflow.callbacks.denoising_schedule import DenoisingSchedule
 from ditflow.data import data_of, run_of
 from ditflow.denoising import GuidedSampling, MotionItem
 from ditflow.embedding.header import SEEDS
 from ditflow.errors import DitflowError
 from ditflow.functional.parameterization import Parameterization, Positions, Target
+from ditflow.functional.scaled_gradient import scaled_gradient
 from ditflow.learning_rates import LearningRates, falling
 from ditflow.objectives import AttentionMotionFlow, Objective
 from ditflow.reference import encode, mask_on_tokens, reference_input
 from ditflow.runs.resume import check_same_run
-from ditflow.sampling import Sampler, SamplerOptions, steps_of
+from ditflow.sampling import SamplerOptions, steps_of
 from ditflow.utils.distributed import all_gather, local_share
 from ditflow.video.scene_cuts import warn_of_cuts
 
@@ -113,20 +114,10 @@ class MotionTransfer(GuidedSampling):
         rates = learning_rates.of(target, parameterization)
         self.rates = rates if learning_rate is None else (learning_rate, learning_rate / 2)
         self.seed = seed
-        self.loss_scale = 2.0**12
-        """Of a fit in float16."""
-        self.reference_motion: torch.Tensor | None = None
-        self.reference_flow: torch.Tensor | None = None
-        """For pictures, of an objective that has one."""
-        self.reference_weight: torch.Tensor | None = None
-        """How much each entry of the reference's motion counts; None where all count alike."""
-        self.samplers: list[Sampler] = []
-        self.finished: list[torch.Tensor] = []
-        """The optimised tensor of every finished guided step; of latents only the last is kept."""
-        self.previous_predictions: torch.Tensor | None = None
-        self.videos: list[torch.Tensor] = []
-        """What a fit made, one video a prompt of this process."""
-        self.last_outputs: BlockOutputs | BlockFeatures | None = None
+        self.loss_scale = 2.0**12  # in float16
+        self.reference_motion = self.reference_flow = self.reference_weight = None
+        self.samplers, self.finished, self.videos = [], [], []
+        self.previous_predictions = self.last_outputs = None
 
     def configure_callbacks(self) -> Sequence[Callback]:
         return [DenoisingSchedule()]
@@ -223,22 +214,13 @@ class MotionTransfer(GuidedSampling):
         return loss
 
     def backward(self, loss: torch.Tensor, *args: Any, **kwargs: Any) -> None:
-        """The gradient in float16's range: of a scaled loss, whose scale falls while it overflows.
-
-        The loss spreads over all pairs of patches, so that its gradient would vanish in float16;
-        other formats reach lower.
-        """
+        """In float16 by a scaled loss; other formats reach lower."""
         if self.backbone.dtype != torch.float16:
             super().backward(loss, *args, **kwargs)
             return
-        while True:
-            scaled = loss * self.loss_scale
-            (gradient,) = torch.autograd.grad(scaled, self.parameter, retain_graph=True)
-            if torch.isfinite(gradient).all() or self.loss_scale <= 1:
-                break
-            self.loss_scale /= 16
+        gradient, self.loss_scale = scaled_gradient(loss, self.parameter, self.loss_scale)
         # By autograd again, for hooks of several processes wait for the parameter's own gradient.
-        (self.parameter * (gradient / self.loss_scale)).sum().backward()
+        (self.parameter * gradient).sum().backward()
 
     def optimizer_step(
         self,
