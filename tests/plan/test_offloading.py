@@ -55,9 +55,7 @@ def there(monkeypatch) -> list[set[str]]:
     return seen
 
 
-def test_parts_come_one_at_a_time_in_the_order_of_the_plan(
-    there, rope, tmp_path, reference_video
-):
+def test_parts_come_one_at_a_time_in_the_order_of_the_plan(there, rope, tmp_path, reference_video):
     """A fit of several prompts, twice, then a predict; and the bits are those of no offloading."""
     backbone, data = offloaded(), {"num_frames": 9, "cache": False}
     work = Work(torch.float32, 9, 64, 64, block=3, objective=AttentionMotionFlow())

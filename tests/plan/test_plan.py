@@ -104,6 +104,10 @@ def test_a_published_model_needs_no_files():
     per_block = (plain.phases[optimising].working - saving.phases[optimising].working) / 20
     assert 8 * activation < per_block < 25 * activation
     assert saving.peak < 16 * 2**30 < plain.peak
+    # A backward pass is one forward of matrix products, and two and a half of attention.
+    passes = cost(42, 20, 50, 10, 5, injected_steps=10)
+    assert passes.ratio(plain.passes) == pytest.approx(1.59, abs=0.01)
+    assert passes.ratio(saving.passes) == pytest.approx(1.83, abs=0.01)
 
 
 def test_advice_adds_what_is_cheapest_first():

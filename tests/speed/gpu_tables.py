@@ -39,9 +39,7 @@ def main(
     head = ["offload", "gradient checkpointing", "VAE tiling", *MODELS.values()]
     rows = [[*map(word, way), *(peak(each, way) for each in planned.values())] for way in WAYS]
     print(table(head, rows))
-    rows = [
-        [f"{size} GB", *(chosen(each, size) for each in planned.values())] for size in memories
-    ]
+    rows = [[f"{size} GB", *(chosen(each, size) for each in planned.values())] for size in memories]
     print(table(["GPU", *MODELS.values()], rows))
     rows = []
     for count in frames:
