@@ -23,6 +23,7 @@ from ditflow.embedding.motion_embedding import MotionEmbedding
 from ditflow.errors import DitflowError
 from ditflow.reference import ReferenceVideo, read_reference
 from ditflow.runs.predictions import Predictions
+from ditflow.utils.distributed import local_share
 from ditflow.utils.hashing import hash_of, hash_of_files, hash_of_tensors
 from ditflow.video.in_memory import Frames
 from ditflow.video.reading import FrameRange
@@ -128,12 +129,14 @@ class MotionDataModule(LightningDataModule):
         return module
 
     def setup(self, stage: str) -> None:
+        module = self._module
         if stage == "fit":
-            module = self._module
             frames, mask, numbers = self.read_reference(module.backbone)
+            module.encode_prompts(local_share(module.trainer, self.prompts))
             self.reference = module.encode_reference(frames, self.cache, mask, numbers)
         elif stage == "predict":
-            self.load_motion(self._module)
+            self.load_motion(module)
+            module.encode_prompts(item.prompt for item in self.missing())
 
     def load_motion(self, module: GuidedSampling) -> MotionEmbedding:
         """The embedding, once it is known to fit the module's backbone and sampler."""
@@ -197,8 +200,12 @@ class MotionDataModule(LightningDataModule):
         return DataLoader(items, batch_size=None, sampler=sampler)
 
     def predict_dataloader(self) -> DataLoader:
-        missing: Any = [item for item in self.items() if item not in self.finished]
+        missing: Any = self.missing()
         return DataLoader(missing, batch_size=None)
+
+    def missing(self) -> list[SampleItem]:
+        """The videos of a predict that are not there yet."""
+        return [item for item in self.items() if item not in self.finished]
 
     def items(self) -> list[SampleItem]:
         """The videos of a predict, each once."""

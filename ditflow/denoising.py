@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple, Protocol
 
@@ -93,6 +93,7 @@ class GuidedSampling(LightningModule):
         """Whether the steps show progress bars of their own."""
         self.follow: Callable[[str, int, int], None] | None = None
         """Told each phase of the sampling, how many of its steps are done, and of how many."""
+        self._prompts: dict[str, torch.Tensor] = {}
         self.injection: Injection | None = None
         self.reference_latents: torch.Tensor | None = None
         self.embedding: MotionEmbedding | None = None
@@ -118,8 +119,23 @@ class GuidedSampling(LightningModule):
         assert self.reference_latents is not None
         return self.reference_latents
 
+    def encode_prompts(self, prompts: Iterable[str]) -> None:
+        """Encode each prompt of a run once, the empty and the negative one too, before all else:
+        under offloading the text encoder comes once, and is gone before another part comes."""
+        self.backbone.release()
+        wanted = dict.fromkeys(["", self.sampler_options.negative_prompt, *prompts])
+        self._prompts = {prompt: self.backbone.encode_prompt(prompt) for prompt in wanted}
+        self.backbone.release()
+
+    def encoded(self, prompt: str) -> torch.Tensor:
+        """A prompt as `Backbone.encode_prompt` gives it, from what is kept of the run."""
+        kept = self._prompts.get(prompt)
+        return self.backbone.encode_prompt(prompt) if kept is None else kept
+
     def sampler(self, prompt: str, seed: int, latent_shape: tuple[int, ...]) -> Sampler:
-        return Sampler(self.backbone, self.sampler_options, prompt, seed, latent_shape)
+        return Sampler(
+            self.backbone, self.sampler_options, prompt, seed, latent_shape, self.encoded
+        )
 
     def schedule(self) -> Schedule:
         """The solver's, with the timesteps of all denoising steps, from noise to video."""
@@ -167,6 +183,7 @@ class GuidedSampling(LightningModule):
         self._tell("decoding", 0, 1)
         with tqdm(total=1, desc="Decoding", disable=not self.progress) as bar:
             video = self.backbone.decode_video(latents, num_frames)
+            self.backbone.release()
             bar.update()
         if not torch.isfinite(video).all():
             raise DitflowError(

@@ -142,9 +142,10 @@ class MotionTransfer(GuidedSampling):
         backbone = self.backbone
         warn_of_cuts(frames, numbers)
         with tqdm(total=1, desc="Encoding the reference", disable=not self.progress) as bar:
+            empty = self.encoded("")
             self.reference_latents = encode(backbone, frames, cache)
             with torch.no_grad():
-                outputs = self.outputs(reference_input(backbone, self.reference_latents))
+                outputs = self.outputs(reference_input(backbone, self.reference_latents, empty))
             found = self.objective.reference_and_flow(outputs)
             self.reference_motion, self.reference_flow = found
             self.reference_weight = self.objective.weight(
@@ -275,10 +276,9 @@ class MotionTransfer(GuidedSampling):
             )
         if not self.videos:
             num_frames = len(data_of(self.trainer).frames)
-            self.videos = [
-                self.decode(self.denoise_rest(sampler, self.guided_steps), num_frames)
-                for sampler in self.samplers
-            ]
+            # All of them before any is decoded, for which the transformer may have to leave.
+            denoised = [self.denoise_rest(sampler, self.guided_steps) for sampler in self.samplers]
+            self.videos = [self.decode(latents, num_frames) for latents in denoised]
         return self.videos
 
     # -- checkpoints: tensors and primitives only --------------------------------------------------

@@ -68,11 +68,10 @@ def read_reference(
     return ReferenceVideo(fit_size(footage, height, width), fitted, tuple(footage.numbers))
 
 
-def reference_input(backbone: Backbone, latents: torch.Tensor) -> PassInput:
-    """The pass that reads a reference's motion: its clean latents at t = 0 with an empty prompt and
-    the stock ρ (Algorithm 1, line 2)."""
-    positions = backbone.positions(tuple(latents.shape))
-    return PassInput(latents, 0, backbone.encode_prompt(""), positions)
+def reference_input(backbone: Backbone, latents: torch.Tensor, empty: torch.Tensor) -> PassInput:
+    """The pass that reads a reference's motion: its clean latents at t = 0 with an empty prompt,
+    encoded, and the stock ρ (Algorithm 1, line 2)."""
+    return PassInput(latents, 0, empty, backbone.positions(tuple(latents.shape)))
 
 
 def encode(backbone: Backbone, frames: torch.Tensor, cache: bool) -> torch.Tensor:
@@ -94,7 +93,9 @@ def encode(backbone: Backbone, frames: torch.Tensor, cache: bool) -> torch.Tenso
 
 
 def _encode(backbone: Backbone, frames: torch.Tensor) -> torch.Tensor:
+    backbone.release()
     latents = backbone.encode_video(frames)
+    backbone.release()
     if not torch.isfinite(latents).all():
         raise DitflowError(
             "the reference's latents are not finite; use --dtype bfloat16 or --dtype float32."

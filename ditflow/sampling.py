@@ -1,7 +1,7 @@
 """The denoising loop, cut into steps, equal to the stock pipeline's to the bit."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,6 +70,7 @@ class Sampler:
         prompt: the target prompt.
         seed: of the initial noise and of a stochastic solver's.
         latent_shape: [1, F, C, h, w].
+        encode: a prompt; by default the backbone does.
     """
 
     def __init__(
@@ -79,11 +80,12 @@ class Sampler:
         prompt: str,
         seed: int,
         latent_shape: tuple[int, ...],
+        encode: Callable[[str], torch.Tensor] | None = None,
     ):
         self.backbone, self.options = backbone, options
-        self.prompt, self.encoded_prompt = prompt, backbone.encode_prompt(prompt)
-        guided = options.guidance_scale > 1
-        self.negative = backbone.encode_prompt(options.negative_prompt) if guided else None
+        encode = encode or backbone.encode_prompt
+        self.prompt, self.encoded_prompt = prompt, encode(prompt)
+        self.negative = encode(options.negative_prompt) if options.guidance_scale > 1 else None
         self.solver = backbone.solver(options.num_steps)
         self.timesteps = self.solver.timesteps
         # On the CPU, so that a seed means the same on every machine.

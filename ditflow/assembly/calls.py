@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import yaml
 
+from ditflow.assembly.loading import Size, load
 from ditflow.assembly.run import Fit, Run
 from ditflow.backbones.base import Backbone
 from ditflow.backbones.loading import load_backbone
@@ -192,7 +193,8 @@ def prediction(
     if isinstance(backbone, Backbone):
         model.pop("backbone", None)  # it may name another loader's options
     fitted = {"model": model, "kv_injection": header.injection}
-    settings, loaded = _loaded([fitted], stated, backbone)
+    size = header.num_frames, header.height, header.width
+    settings, loaded = _loaded([fitted], stated, backbone, size)
     run = Run.of(settings, loaded, {})
     run.data.motion = embedding
     run.check_predict()
@@ -221,12 +223,14 @@ def _loaded(
     configs: Sequence[str | Mapping[str, Any]],
     stated: Mapping[str, Any],
     backbone: Backbone | str | None,
+    size: Size = (None, None, None),
 ) -> tuple[Settings, Backbone]:
-    """The settings, with what was stated over the configurations, and the backbone."""
+    """The settings, with what was stated over the configurations, and the backbone, loaded for
+    videos of a size."""
     if not isinstance(backbone, Backbone):
         named = {} if backbone is None else {"init_args": {"name": backbone}}
         settings = read_settings(*configs, {"model": {"backbone": named}}, stated)
-        return settings, settings.load_backbone()
+        return settings, load(settings, size)
     if options := stated.get("model", {}).get("backbone", {}).get("init_args"):
         raise DitflowError(
             f"{next(iter(options))} is of loading, and the backbone given is loaded; leave it out."
@@ -237,7 +241,7 @@ def _loaded(
 def _write_config(folder: Path, settings: Settings, run: Run) -> None:
     """Write what `--config` takes, as the command does; what was in memory is left out, and so is
     a backbone that was given and that `load_backbone` has not loaded."""
-    whole, options = settings.configuration(), run.module.backbone.options
+    whole, options = settings.configuration(), run.module.backbone.recorded_options
     if not settings.own_loader:
         if options.keys() == signature(load_backbone).parameters.keys():
             whole["model"]["backbone"]["init_args"] = options

@@ -89,8 +89,15 @@ class Backbone(ABC):
     options: dict[str, Any]
     """Arguments of `load_backbone` that load it again, plain values; of a loader of one's own,
     what an embedding is to say of it."""
+    chosen: Sequence[str] = ()
+    """Names of those options that were `auto`, and are chosen anew where it is loaded again."""
     device: torch.device
     """Where it computes; under offloading not where all weights are."""
+
+    @property
+    def recorded_options(self) -> dict[str, Any]:
+        """The options for records of a run, which are not to tie it to this machine."""
+        return self.options | dict.fromkeys(self.chosen, "auto")
 
     @property
     @abstractmethod
@@ -259,6 +266,12 @@ class Backbone(ABC):
             change: what each pass of a call is given.
             separate_query_key: whether ρ may have tables of their own for queries and keys.
         """
+
+    # -- memory ----------------------------------------------------------------------------------
+
+    def release(self) -> None:  # noqa: B027  # a family may do without
+        """Send the parts that offloading has brought to the device back to main memory, so that the
+        next one is there alone; by default there are none."""
 
     # -- planning --------------------------------------------------------------------------------
 

@@ -18,10 +18,14 @@ from ditflow.errors import DitflowError, reason_of, shortened
 from ditflow.utils.shipped import is_hub_name, source_of
 
 Dtype = Literal["float32", "bfloat16", "float16"]
-Offload = Literal["none", "model", "group"]
+Offload = Literal["none", "model", "group", "auto"]
+Switch = bool | Literal["auto"]
 SchedulerName = Literal["own", "ddim", "dpm"]
 Quantization = Literal["none", "bitsandbytes-8bit", "bitsandbytes-4bit"]
 AttentionKernel = Literal["auto", "flash", "efficient", "cudnn", "math"]
+
+NOTHING_SAVED = {"offload": "none", "gradient_checkpointing": False, "vae_tiling": False}
+"""What options that may be `auto` are where memory is no matter."""
 
 
 class Family(Protocol):
@@ -46,8 +50,8 @@ def load_backbone(
     device: str = "auto",
     offload: Offload = "none",
     vae_slicing: bool = False,
-    vae_tiling: bool = False,
-    gradient_checkpointing: bool = False,
+    vae_tiling: Switch = False,
+    gradient_checkpointing: Switch = False,
     quantization: Quantization = "none",
     scheduler: SchedulerName = "own",
     split_guidance: bool = False,
@@ -62,7 +66,9 @@ def load_backbone(
         dtype: of the frozen weights; what is optimised is always float32.
         device: `auto` takes a GPU if there is one.
         offload: keep weights in main memory and bring them to the GPU by `model` (text encoder,
-            transformer, VAE in turn) or by `group` (a block or leaf at a time, the least memory).
+            transformer, VAE in turn) or by `group` (a layer at a time, the least memory). `auto`
+            is chosen, here and below, by the plan of a run for the memory that is free; with no
+            run to plan, nothing is saved.
         vae_slicing: decode videos of a batch one by one.
         vae_tiling: encode and decode in spatial tiles.
         gradient_checkpointing: compute blocks again in the backward pass, for less memory.
@@ -79,7 +85,7 @@ def load_backbone(
     """
     if is_hub_name(name) and Path(name).is_dir() and source_of(name) == name:
         name = f"./{name}"  # what is kept of it must never be taken for a name of the hub
-    given = {
+    given: dict[str, Any] = {
         "name": name,
         "dtype": dtype,
         "device": device,
@@ -93,8 +99,11 @@ def load_backbone(
         "attention": attention,
         "compile_blocks": compile_blocks,
     }
+    chosen = [option for option in NOTHING_SAVED if given[option] == "auto"]
+    given |= {option: NOTHING_SAVED[option] for option in chosen}
+    offload = given["offload"]
     try:
-        target = torch.device(_default_device() if device == "auto" else device)
+        target = torch.device(default_device() if device == "auto" else device)
     except RuntimeError as error:
         raise DitflowError(
             f"device={device} is unknown; use auto, cpu, cuda, or one of several as cuda:1."
@@ -106,22 +115,38 @@ def load_backbone(
     pipeline = family.load_pipeline(given, target)
     if target.type == "cpu":
         take_quick_convolutions(pipeline.vae)
-    if gradient_checkpointing:
+    if given["gradient_checkpointing"]:
         pipeline.transformer.enable_gradient_checkpointing()
     if offload == "model":
         pipeline.enable_model_cpu_offload(device=target)
     elif offload == "group":
-        # No stream: prefetching on a side stream is not safe under gradients.
-        pipeline.enable_group_offload(
-            onload_device=target, offload_type="leaf_level", use_stream=False
-        )
+        offload_by_layer(pipeline, target)
     elif quantization == "none":
         pipeline.to(target)
     backbone = family.adapter(pipeline, name, given)
+    backbone.chosen = chosen
     if compile_blocks:
         for block in backbone.blocks:
             block.compile()
     return backbone
+
+
+def offload_by_layer(pipeline: DiffusionPipeline, device: torch.device) -> None:
+    """Keep a pipeline's weights in main memory, pinned for a GPU, from where a stream of its own
+    fetches each layer's while the layer before computes.
+
+    The same hooks serve passes with gradients: exchanging them would pin every weight anew, twice
+    a guided step. That is safe because each weight is recorded on the stream that computes: what
+    autograd keeps of it is given to no other layer before the backward pass has read it. A layer
+    that comes out of its turn (computed again, or after an early exit) is fetched and waited for.
+    """
+    streamed = device.type == "cuda"
+    pipeline.enable_group_offload(
+        onload_device=device,
+        offload_type="leaf_level",
+        use_stream=streamed,
+        record_stream=streamed,
+    )
 
 
 def empty_backbone(
@@ -184,7 +209,8 @@ def _pipeline_class(name: str) -> str | None:
         return None
 
 
-def _default_device() -> str:
+def default_device() -> str:
+    """What `device=auto` is: a GPU of this process' own, if there is one."""
     if not torch.cuda.is_available():
         return "cpu"
     # Every process of several takes its own; SLURM may have given each only that one to see.

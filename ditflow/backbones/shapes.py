@@ -29,8 +29,13 @@ class Shapes(ABC, Generic[Model]):
         """Plain values that tell all that passes depend on."""
 
     @abstractmethod
-    def weights(self) -> Mapping[Component, list[int]]:
-        """How many weights each layer has."""
+    def weights(self, dtype: torch.dtype, bits: int | None = None) -> Mapping[Component, list[int]]:
+        """Bytes of each layer's weights.
+
+        Args:
+            dtype: that they are loaded in.
+            bits: that text encoder and transformer are quantised to.
+        """
 
     @abstractmethod
     def faked(
@@ -40,6 +45,7 @@ class Shapes(ABC, Generic[Model]):
         *,
         split_guidance: bool = False,
         gradient_checkpointing: bool = False,
+        by_layer: bool = False,
     ) -> AbstractContextManager[Model]:
         """Context in which all tensors are fake, with a backbone of them.
 
@@ -47,11 +53,15 @@ class Shapes(ABC, Generic[Model]):
             num_blocks: that its transformer is cut to.
             dtype: of its weights.
             split_guidance, gradient_checkpointing: as of `load_backbone`.
+            by_layer: whether weights come and go with their layers; see `brought_by_layer`.
         """
 
     @abstractmethod
-    def prompt_encoding(self, dtype: torch.dtype) -> AbstractContextManager[Callable[[], object]]:
-        """Context in which all tensors are fake, with a pass of the text encoder over a prompt."""
+    def prompt_encoding(
+        self, dtype: torch.dtype, *, by_layer: bool = False
+    ) -> AbstractContextManager[Callable[[], object]]:
+        """Context in which all tensors are fake, with a pass of the text encoder over a prompt;
+        arguments as of `faked`."""
 
     def part_of_video(
         self, num_frames: int, height: int, width: int, *, decoding: bool, tiling: bool
@@ -67,10 +77,10 @@ def fake(module: torch.nn.Module, dtype: torch.dtype) -> torch.nn.Module:
     On the CPU device rather than the meta device, so that attention takes the kernel that never
     holds its whole matrix, as it does on a GPU.
     """
-    for part in module.modules():
+    for layer, part in module.named_modules():
         for name, weight in part._parameters.items():
             if weight is not None:
-                made = torch.empty(weight.shape, dtype=dtype)
+                made = torch.empty(weight.shape, dtype=dtype_of(module, layer, dtype))
                 part._parameters[name] = torch.nn.Parameter(made, requires_grad=False)
         for name, buffer in part._buffers.items():
             if buffer is not None:
@@ -79,12 +89,56 @@ def fake(module: torch.nn.Module, dtype: torch.dtype) -> torch.nn.Module:
     return module
 
 
-def weights_of(module: torch.nn.Module) -> list[int]:
-    """How many weights each layer has; those that layers share count in the first of them."""
-    seen: set[torch.nn.Parameter] = set()
-    counts = []
+def brought_by_layer(module: torch.nn.Module) -> torch.nn.Module:
+    """Make copies of each layer's weights when it runs, which go after it, as group offloading
+    does; what autograd keeps of them stays until the backward pass has used it."""
+
+    waiting: dict[torch.nn.Module, dict[str, Any]] = {}
+
+    def bring(part: torch.nn.Module, args: Any) -> None:
+        waiting[part] = dict(part._parameters)
+        for name, weight in part.named_parameters(recurse=False):
+            part._parameters[name] = torch.nn.Parameter(weight.clone(), requires_grad=False)
+
+    def send_away(part: torch.nn.Module, args: Any, output: Any) -> None:
+        part._parameters.update(waiting.pop(part))
+
     for part in module.modules():
+        if next(part.parameters(recurse=False), None) is not None:
+            part.register_forward_pre_hook(bring)
+            part.register_forward_hook(send_away, always_call=True)
+    return module
+
+
+def weights_of(module: torch.nn.Module, dtype: torch.dtype, bits: int | None = None) -> list[int]:
+    """Bytes of each layer's weights; those that layers share count in the first of them.
+
+    Args:
+        module: of any device.
+        dtype: that it is loaded in.
+        bits: that the matrices of its linear layers are quantised to.
+    """
+    seen: set[torch.nn.Parameter] = set()
+    sizes = []
+    for layer, part in module.named_modules():
         own = set(part.parameters(recurse=False)) - seen
         seen |= own
-        counts.append(sum(weight.numel() for weight in own))
-    return counts
+        plain = dtype_of(module, layer, dtype).itemsize * 8
+        if bits is None or not isinstance(part, torch.nn.Linear) or _is_exact(module, layer):
+            sizes.append(sum(weight.numel() * plain // 8 for weight in own))
+        else:
+            each = [(weight, bits if weight.dim() > 1 else plain) for weight in own]
+            sizes.append(sum(weight.numel() * size // 8 for weight, size in each))
+    return sizes
+
+
+def dtype_of(module: torch.nn.Module, layer: str, dtype: torch.dtype) -> torch.dtype:
+    """Of a layer's weights, where its model is loaded in `dtype`."""
+    return torch.float32 if dtype == torch.float16 and _is_exact(module, layer) else dtype
+
+
+def _is_exact(module: torch.nn.Module, layer: str) -> bool:
+    """Whether a model's class keeps a layer in float32 when the others are float16, and as it is
+    when they are quantised; T5 does so with `wo`."""
+    kept = getattr(module, "_keep_in_fp32_modules", None) or ()
+    return any(name in kept for name in layer.split("."))

@@ -185,6 +185,13 @@ class TransformerBackbone(Backbone):
             for attention, processor in zip(attentions, own, strict=True):
                 attention.processor = processor
 
+    # -- memory ----------------------------------------------------------------------------------
+
+    def release(self) -> None:
+        # The hooks of model offloading send only the text encoder away for the transformer, and
+        # the transformer for the VAE: any other order would leave two of them there.
+        self.pipeline.maybe_free_model_hooks()
+
     # -- planning --------------------------------------------------------------------------------
 
     def shapes(self) -> TransformerShapes:

@@ -11,7 +11,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import PreTrainedModel
 
 from ditflow.backbones.base import Backbone
-from ditflow.backbones.shapes import Component, Shapes, fake, weights_of
+from ditflow.backbones.shapes import Component, Shapes, brought_by_layer, fake, weights_of
 
 
 class TransformerShapes(Shapes[Backbone]):
@@ -43,11 +43,11 @@ class TransformerShapes(Shapes[Backbone]):
         configs = [dict(part.config) for part in (self.pipeline.transformer, self.pipeline.vae)]
         return self.kind, self.prompt_shape, configs, self.pipeline.text_encoder.config.to_dict()
 
-    def weights(self) -> Mapping[Component, list[int]]:
+    def weights(self, dtype: torch.dtype, bits: int | None = None) -> Mapping[Component, list[int]]:
         return {
-            "text encoder": weights_of(self._text_encoder()),
-            "VAE": weights_of(_empty(self.pipeline.vae)),
-            "transformer": weights_of(_empty(self.pipeline.transformer)),
+            "text encoder": weights_of(self._text_encoder(), dtype, bits),
+            "VAE": weights_of(_empty(self.pipeline.vae), dtype),
+            "transformer": weights_of(_empty(self.pipeline.transformer), dtype, bits),
         }
 
     @contextmanager
@@ -58,6 +58,7 @@ class TransformerShapes(Shapes[Backbone]):
         *,
         split_guidance: bool = False,
         gradient_checkpointing: bool = False,
+        by_layer: bool = False,
     ) -> Iterator[Backbone]:
         layers = min(num_blocks, self.num_blocks)
         transformer = _empty(self.pipeline.transformer, num_layers=layers)
@@ -66,14 +67,21 @@ class TransformerShapes(Shapes[Backbone]):
             transformer.enable_gradient_checkpointing()
         with FakeTensorMode(allow_non_fake_inputs=True):
             faked = {"transformer": fake(transformer, dtype), "vae": fake(vae, dtype)}
+            if by_layer:
+                faked = {name: brought_by_layer(part) for name, part in faked.items()}
             parts = self.pipeline.components | {"text_encoder": None} | faked
-            yield self.adapter(type(self.pipeline)(**parts), {"split_guidance": split_guidance})
+            options = {"split_guidance": split_guidance, "offload": "group" if by_layer else "none"}
+            yield self.adapter(type(self.pipeline)(**parts), options)
 
     @contextmanager
-    def prompt_encoding(self, dtype: torch.dtype) -> Iterator[Callable[[], object]]:
+    def prompt_encoding(
+        self, dtype: torch.dtype, *, by_layer: bool = False
+    ) -> Iterator[Callable[[], object]]:
         text_encoder = self._text_encoder()
         with FakeTensorMode(allow_non_fake_inputs=True):
             fake(text_encoder, dtype)
+            if by_layer:
+                brought_by_layer(text_encoder)
             yield lambda: text_encoder(torch.zeros(self.prompt_shape[:2], dtype=torch.long))
 
     def _text_encoder(self) -> PreTrainedModel:

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from ditflow.assembly.loading import load
 from ditflow.assembly.run import Run
 from ditflow.backbones.base import Backbone
 from ditflow.benchmark.jobs import Job, Key, Result, is_finished, twin, write_result
@@ -160,7 +161,7 @@ class Runner:
         wanted = settings.loader, settings.backbone
         if self._loaded is None or self._loaded[0] != wanted:
             self._loaded = None
-            self._loaded = wanted, settings.load_backbone()
+            self._loaded = wanted, load(settings)
         return self._loaded[1]
 
 

@@ -124,7 +124,7 @@ def header_of(
         reference_sha256=digest,
         fps=data.fps,
         model={
-            "backbone": {"class_path": LOADER, "init_args": backbone.options},
+            "backbone": {"class_path": LOADER, "init_args": backbone.recorded_options},
             **module.sampling_arguments(),
         },
         injection=injection_arguments(injection),

@@ -7,12 +7,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from jsonargparse import Namespace
 from lightning import LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
+from ditflow.assembly.loading import Size, choose
 from ditflow.assembly.run import Run, output_callbacks, tensorboard
+from ditflow.backbones.loading import NOTHING_SAVED
 from ditflow.callbacks import GuidedProgressBar, ProgressFile, StopNotice, VideoWriter
+from ditflow.embedding.hub import embedding_file
+from ditflow.embedding.reader import read_header
 from ditflow.errors import DitflowError
 from ditflow.pages.run import write_page_if_possible, write_run_page
 from ditflow.plan.running import describe_run
@@ -35,6 +40,7 @@ from ditflow.runs.progress import RunProgress
 from ditflow.runs.resume import checkpoint_path, read_run
 from ditflow.settings.lightning import MotionParsers, shown_parser
 from ditflow.settings.options import expand
+from ditflow.settings.stacked import SECTIONS, read_settings
 from ditflow.settings.unheeded import refuse_limits, refuse_unheeded
 from ditflow.utils.files import atomic_write
 
@@ -97,10 +103,23 @@ class MotionCLI(MotionParsers):
             self.resumed = None if path is None else read_run(path)
 
     def before_instantiate_classes(self) -> None:
-        """Refuse what needs no backbone to be refused."""
-        if self.subcommand != "fit":
-            return
-        config = self.config.fit
+        """Refuse what needs no backbone to be refused, and choose how that is loaded."""
+        if self.subcommand == "fit":
+            self._check_folder(self.config.fit)
+        config = self.config[self.subcommand]
+        self.loading = config.model.backbone.get("init_args", Namespace())
+        self.chosen = {}
+        if any(self.loading.get(name) == "auto" for name in NOTHING_SAVED):
+            size: Size = (None, None, None)
+            if self.subcommand == "predict" and config.data.embedding is not None:
+                header = read_header(embedding_file(config.data.embedding))
+                size = header.num_frames, header.height, header.width
+            said = {name: config[name].as_dict() for name in SECTIONS}
+            self.chosen = choose(read_settings(said), size)
+        self.loading.update(Namespace(self.chosen))
+
+    def _check_folder(self, config: Namespace) -> None:
+        """Refuse inputs and an output folder that cannot be used."""
         inputs = {name: config.data[name] for name in ("video", "mask")}
         check_inputs(inputs)
         root = Path(config.trainer.default_root_dir)
@@ -115,6 +134,10 @@ class MotionCLI(MotionParsers):
         self.fit_folder.check()
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        # What is recorded is to be chosen anew on another machine.
+        self.loading.update(Namespace(dict.fromkeys(self.chosen, "auto")))
+        backbone = self.model.backbone
+        backbone.chosen = backbone.chosen or tuple(self.chosen)
         config = self._get(self.config_init, "trainer")
         root = Path(config["default_root_dir"])
         if config["logger"] in (None, True):

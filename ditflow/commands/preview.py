@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from ditflow.assembly.loading import load
 from ditflow.backbones.base import Backbone
 from ditflow.backbones.loading import Dtype
 from ditflow.errors import DitflowError
@@ -66,7 +67,8 @@ def preview(
             f"config={' '.join(configs)}: {type(objective).__name__} has no motion flow to "
             "show; use a preset of ditflow's own method."
         )
-    loaded = settings.load_backbone(**_given(name=backbone, device=device, dtype=dtype))
+    given = _given(name=backbone, device=device, dtype=dtype)
+    loaded = load(settings, (num_frames, height, width), **given)
     guided = settings.model["block"] if block is None else block
     shown = _blocks(blocks, guided, loaded)
     frames = {"start_frame": start_frame, "num_frames": num_frames, "stride": stride}

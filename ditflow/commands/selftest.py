@@ -7,6 +7,7 @@ from typing import get_args
 
 import torch
 
+from ditflow.assembly.loading import load
 from ditflow.assembly.run import Run
 from ditflow.backbones.base import Backbone
 from ditflow.functional.flow_loss import moving_patches
@@ -48,7 +49,7 @@ def selftest(
         0 if every check passed, otherwise 1.
     """
     settings = read_settings(*over_default(config or []))
-    backbone = settings.load_backbone()
+    backbone = load(settings)
     if output is not None:
         make_output(output)
     passed = True
@@ -103,7 +104,7 @@ def moved(
         write_video(video, output / f"{target}-{name}.mp4")
     # Read apart: the objective may be another.
     with torch.no_grad():
-        given = reference_input(backbone, module.z_ref)
+        given = reference_input(backbone, module.z_ref, module.encoded(""))
         flow = AttentionMotionFlow().reference(backbone.query_key(given, module.block))
     later = torch.ones(flow.shape[:2]).triu(1).bool().to(flow.device)[..., None]
     moving = moving_patches(flow) & later

@@ -17,11 +17,13 @@ class Cost:
     forward: int
     optimising: int
 
-    def ratio(self, checkpointing: bool = False) -> float:
-        """Times the cost of plain sampling, a backward pass counted as one forward; with gradient
-        checkpointing it takes one forward more."""
-        each = 3 if checkpointing else 2
-        return 1 + (self.forward + each * self.optimising) / self.sampling
+    def ratio(self, passes: float) -> float:
+        """Times the cost of plain sampling.
+
+        Args:
+            passes: what an optimising pass costs, in forward passes: `Plan.passes`.
+        """
+        return 1 + (self.forward + passes * self.optimising) / self.sampling
 
 
 def cost(

@@ -1,12 +1,27 @@
-"""The bytes that live tensors hold, followed operation by operation."""
+"""The bytes that live tensors hold, and what is computed, followed operation by operation."""
 
 import weakref
-from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import flop_registry
+
+aten = torch.ops.aten
+
+CONVOLUTIONS = (aten.convolution.default, aten.mkldnn_convolution.default)
+
+FORMULAS = flop_registry | {
+    aten._scaled_dot_product_flash_attention_for_cpu: flop_registry[
+        aten._scaled_dot_product_flash_attention
+    ],
+    aten._scaled_dot_product_flash_attention_for_cpu_backward: flop_registry[
+        aten._scaled_dot_product_flash_attention_backward
+    ],
+}
+"""What an operation computes, by its shapes; torch's own, with the kernel that a CPU takes."""
 
 CONVOLUTIONS = torch.ops.aten.convolution.default, torch.ops.aten.mkldnn_convolution.default
 
@@ -21,19 +36,23 @@ class LiveMemory(TorchDispatchMode):
     Attributes:
         now: bytes held at the moment.
         peak: bytes held at most.
+        computed: operations in numbers, those of matrix products, convolutions and attention.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.now = self.peak = 0
+        self.now = self.peak = self.computed = 0
         self._held: dict[int, weakref.ref] = {}
 
     def __torch_dispatch__(
-        self, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None
+        self, func: OpOverload, types: Any, args: tuple = (), kwargs: dict | None = None
     ) -> Any:
         for tensor in _tensors((args, kwargs)):
             self._hold(tensor.untyped_storage(), counted=False)
         made = func(*args, **(kwargs or {}))
+        formula = FORMULAS.get(func._overloadpacket)
+        if formula is not None:
+            self.computed += formula(*args, **(kwargs or {}), out_val=made)
         for tensor in _tensors(made):
             self._hold(tensor.untyped_storage(), counted=True)
         if func in CONVOLUTIONS:

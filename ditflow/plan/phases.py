@@ -29,12 +29,14 @@ class Phase:
     Attributes:
         name: what is done.
         component: whose weights it needs.
-        working: bytes held at most beyond weights.
+        working: bytes held at most beyond weights; of weights that come layer by layer those too.
+        block: operations of one block, gradients included; 0 where they are not asked for.
     """
 
     name: str
     component: Component
     working: int
+    block: int = 0
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class Work:
         prompts: fitted together.
         guidance: whether classifier-free guidance is on, whose branches run as one batch.
         split_guidance, gradient_checkpointing, vae_tiling: as of `load_backbone`.
+        by_layer: whether weights come and go layer by layer, as group offloading does.
     """
 
     dtype: torch.dtype
@@ -66,28 +69,35 @@ class Work:
     split_guidance: bool = False
     gradient_checkpointing: bool = False
     vae_tiling: bool = False
+    by_layer: bool = False
+
+    @property
+    def depths(self) -> tuple[int, int]:
+        """Two blocks, one after the other, at which passes are followed."""
+        return DEPTHS if self.block > DEPTHS[0] else (max(self.block - 1, 0), self.block)
 
 
 def phases(shapes: Shapes[Backbone], work: Work) -> list[Phase]:
     """Every phase of a fit in the order of running, with what it needs."""
-    with shapes.prompt_encoding(work.dtype) as encode_prompt:
+    with shapes.prompt_encoding(work.dtype, by_layer=work.by_layer) as encode_prompt:
         found = [Phase("encoding prompts", "text encoder", _peak(encode_prompt))]
     faked = shapes.faked(
         DEPTHS[-1] + 1,
         work.dtype,
         split_guidance=work.split_guidance,
         gradient_checkpointing=work.gradient_checkpointing,
+        by_layer=work.by_layer,
     )
     with faked as backbone:
         backbone.check_size(work.num_frames, work.height, work.width)
         prompt = torch.empty(shapes.prompt_shape, dtype=work.dtype)
         found += [
             Phase("encoding the reference", "VAE", _encode(shapes, backbone, work)),
-            Phase("reading its motion", "transformer", _read_reference(backbone, work, prompt)),
+            Phase("reading its motion", "transformer", *_read_reference(backbone, work, prompt)),
             Phase(
                 f"optimising, block {work.block}",
                 "transformer",
-                _optimise(backbone, work, prompt),
+                *_optimise(backbone, work, prompt),
             ),
             Phase("denoising", "transformer", _denoise(backbone, work, prompt)),
             Phase("decoding", "VAE", _decode(shapes, backbone, work)),
@@ -115,16 +125,19 @@ def _part_of_video(
     return part, (math.prod(size) - math.prod(part)) * 3 * work.dtype.itemsize
 
 
-def _read_reference(backbone: Backbone, work: Work, prompt: torch.Tensor) -> int:
+def _read_reference(backbone: Backbone, work: Work, prompt: torch.Tensor) -> tuple[int, int]:
     """The pass at t = 0, without gradients, and the reference motion from it."""
     latents = _latents(backbone, work)
-    positions = backbone.positions(latents.shape)
-    with torch.no_grad(), LiveMemory() as live:
-        given = PassInput(latents, 0, prompt, positions)
-        outputs = work.objective.read(backbone, given, min(work.block, DEPTHS[0]))
-        passing = live.peak
+    given = PassInput(latents, 0, prompt, backbone.positions(latents.shape))
+    computed = []
+    for depth in work.depths:
+        with torch.no_grad(), LiveMemory() as live:
+            outputs = work.objective.read(backbone, given, depth)
+            passing = live.peak
+        computed.append(live.computed)
     kept = sum(part.nbytes for part in _parts(outputs))
-    return max(passing, kept + _peak(lambda: work.objective.reference(outputs.detach())))
+    reading = kept + _peak(lambda: work.objective.reference(outputs.detach()))
+    return max(passing, reading), computed[1] - computed[0]
 
 
 def _denoise(backbone: Backbone, work: Work, prompt: torch.Tensor) -> int:
@@ -135,25 +148,24 @@ def _denoise(backbone: Backbone, work: Work, prompt: torch.Tensor) -> int:
     return _peak(lambda: backbone.denoise(given, negative, 6.0))
 
 
-def _optimise(backbone: Backbone, work: Work, prompt: torch.Tensor) -> int:
+def _optimise(backbone: Backbone, work: Work, prompt: torch.Tensor) -> tuple[int, int]:
     """One Adam step: both ends of a straight line through two depths."""
-    depths = DEPTHS if work.block > DEPTHS[0] else (work.block, work.block)
-    (low_peak, low_held, outputs), (high_peak, high_held, _) = (
-        _optimise_at(backbone, work, prompt, depth) for depth in depths
+    (low_peak, low_held, low, _), (high_peak, high_held, high, outputs) = (
+        _optimise_at(backbone, work, prompt, depth) for depth in work.depths
     )
-    more = work.block - depths[1]
+    more = work.block - work.depths[1]
     peak = high_peak + (high_peak - low_peak) * more
     held = high_held + (high_held - low_held) * more
-    return max(peak, held + _loss(work.objective, outputs))
+    return max(peak, held + _loss(work.objective, outputs)), high - low
 
 
 def _optimise_at(
     backbone: Backbone, work: Work, prompt: torch.Tensor, block: int
-) -> tuple[int, int, BlockOutputs | BlockFeatures]:
+) -> tuple[int, int, int, BlockOutputs | BlockFeatures]:
     """One Adam step guided at a block, the loss apart.
 
     Returns:
-        bytes held at most, bytes held while the loss is computed, what the loss reads.
+        bytes held at most, bytes held while the loss is computed, operations, what the loss reads.
     """
     shape = backbone.latent_shape(work.num_frames, work.height, work.width)
     stock, coordinates = backbone.positions(shape), backbone.coordinates(shape)
@@ -177,7 +189,7 @@ def _optimise_at(
         held, parts = live.now, _parts(outputs)
         torch.autograd.backward(parts, [torch.empty_like(part) for part in parts])
         optimizer.step()
-    return live.peak, held, outputs.detach()
+    return live.peak, held, live.computed, outputs.detach()
 
 
 def _loss(objective: Objective, outputs: BlockOutputs | BlockFeatures) -> int:

@@ -31,10 +31,12 @@ class Recipe(NamedTuple):
     passes: Cost
 
     def plan(self, machine: Machine) -> Plan:
-        """As configured, on this machine."""
+        """As configured, on this machine, with what is `auto` chosen for it."""
         # Without a GPU there is nothing to move weights away from.
-        none = {} if machine.gpu else {"offload": "none"}
-        return self.planner.plan(self.backbone.options | none)
+        options = self.backbone.options | ({} if machine.gpu else {"offload": "none"})
+        if chosen := self.backbone.chosen:  # as it was loaded
+            return self.planner.plan(options, chosen)
+        return self.planner.choose(options, machine.memory, machine.gpu)
 
     def report(self, machine: Machine) -> tuple[str, bool]:
         """The plan in words, and whether it fits, as configured or with what is advised."""

@@ -21,9 +21,10 @@ def describe_run(
     Raises:
         DitflowError: the backbone tells no shapes.
     """
-    planned = recipe(module, size, prompts, injection, cache=True)
+    planned, backbone = recipe(module, size, prompts, injection, cache=True), module.backbone
+    there = backbone.device.type == "cpu" or backbone.options.get("offload", "none") == "none"
     try:
-        machine = this_machine(str(module.backbone.device), loaded=True)
+        machine = this_machine(str(backbone.device), loaded=there)
     except DitflowError:
-        return planned.describe(planned.planner.plan(module.backbone.options))
+        return planned.describe(planned.planner.plan(backbone.options, backbone.chosen))
     return planned.report(machine)[0]

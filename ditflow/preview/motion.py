@@ -94,8 +94,9 @@ def read_motion(
         guided: the one of them that a fit would read.
         cache: take the reference's latents from an earlier run, or keep them for a later.
     """
+    empty = backbone.encode_prompt("")
     latents = encode(backbone, reference.frames, cache)
-    outputs = backbone.query_keys(reference_input(backbone, latents), blocks)
+    outputs = backbone.query_keys(reference_input(backbone, latents, empty), blocks)
     read = {}
     for block, output in zip(blocks, outputs, strict=True):
         sure = objective.confidence_of(output)

@@ -104,6 +104,10 @@ def test_a_published_model_needs_no_files():
     per_block = (plain.phases[optimising].working - saving.phases[optimising].working) / 20
     assert 8 * activation < per_block < 25 * activation
     assert saving.peak < 16 * 2**30 < plain.peak
+    # A backward pass is one forward of matrix products, and two and a half of attention.
+    passes = cost(42, 20, 50, 10, 5, injected_steps=10)
+    assert passes.ratio(plain.passes) == pytest.approx(1.59, abs=0.01)
+    assert passes.ratio(saving.passes) == pytest.approx(1.83, abs=0.01)
 
 
 def test_advice_adds_what_is_cheapest_first():
@@ -111,6 +115,8 @@ def test_advice_adds_what_is_cheapest_first():
     plan = planner.plan({})
     assert advise(planner, plan, plan.peak, gpu=False) is plan
     better = advise(planner, plan, plan.peak - 1, gpu=True)
+    assert better.options == {"offload": "model"}
+    better = advise(planner, plan, plan.peak - 1, gpu=False)
     assert better.options == {"vae_tiling": True}
     assert better.peak < plan.peak
     assert advise(planner, plan, 1000, gpu=True) is None
@@ -132,8 +138,7 @@ def test_cost_counts_the_passes_of_the_paper():
     """5B: 50 steps of both branches through 42 blocks, 10 of them guided by 5 steps to block 20."""
     passes = cost(42, 20, 50, 10, 5, injected_steps=10)
     assert (passes.sampling, passes.forward, passes.optimising) == (4200, 30, 1000)
-    assert passes.ratio() == pytest.approx(1.48, abs=0.01)
-    assert passes.ratio(checkpointing=True) > passes.ratio()
+    assert passes.ratio(2) == pytest.approx(1.48, abs=0.01)
     assert cost(42, 20, 50, 10, 0, guidance=False).sampling == 2100
     # Sinusoidal ρ is recorded anew before each of 5 Adam steps and for the denoising step.
     assert cost(30, 15, 50, 10, 5, injected_steps=10, renewed=True).forward == 15 + 60
