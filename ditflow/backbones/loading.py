@@ -15,7 +15,7 @@ from ditflow.backbones.cogvideox import loading as cogvideox
 from ditflow.backbones.kernels import check_kernel, take_quick_convolutions
 from ditflow.backbones.transformer import TransformerBackbone
 from ditflow.errors import DitflowError, reason_of, shortened
-from ditflow.utils.shipped import is_hub_name, source_of
+from ditflow.utils.shipped import check_source, is_hub_name, source_of
 
 Dtype = Literal["float32", "bfloat16", "float16"]
 Offload = Literal["none", "model", "group"]
@@ -165,6 +165,7 @@ def backbone_of(pipeline: DiffusionPipeline | Backbone) -> Backbone:
 
 def _family(name: str) -> Family:
     """Whose a backbone is, by the class of its pipeline; nothing is downloaded to tell."""
+    check_source(name)
     match _pipeline_class(name):
         case _:  # CogVideoX also says why what no family knows cannot be loaded
             return cogvideox

@@ -11,6 +11,7 @@ from ditflow.embedding.hub import embedding_file
 from ditflow.embedding.reader import read_header
 from ditflow.errors import DitflowError, shortened
 from ditflow.settings.trust import check_backbone_is_known
+from ditflow.settings.typed_paths import is_option, typed_values
 from ditflow.utils.shipped import MANIFESTS, PRESETS, shipped_files
 from ditflow.utils.untrusted import read_mapping
 
@@ -162,15 +163,11 @@ def _rewrite(args: Sequence[str], short: Mapping[str, str]) -> list[str]:
             expanded.append(f"{full}={value}" if equals else full)
             continue
         values = [value] if equals else []
-        while not equals and index < len(args) and not _is_option(args[index]):
+        while not equals and index < len(args) and not is_option(args[index]):
             values.append(args[index])
             index += 1
         expanded.append(f"{full}={_as_list(full, values)}")
     return expanded
-
-
-def _is_option(token: str) -> bool:
-    return token.startswith("--") or token == "-c"
 
 
 def _given_backbones(args: Sequence[str]) -> list[dict[str, Any]]:
@@ -215,12 +212,7 @@ def names_backbone(config: str | Mapping[str, Any]) -> bool:
 
 def _values(args: Sequence[str], *names: str) -> list[str]:
     """Every value of an option."""
-    found = []
-    for index, token in enumerate(args):
-        name, equals, value = token.partition("=")
-        if name in names and (equals or index + 1 < len(args)):
-            found.append(value if equals else args[index + 1])
-    return found
+    return [value for option, value in typed_values(args) if option in names]
 
 
 def _value(args: Sequence[str], name: str) -> str | None:

@@ -6,7 +6,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from errno import EDQUOT, ENOSPC
+from errno import EACCES, EDQUOT, ENOSPC, ENOTDIR
 from pathlib import Path
 
 from ditflow.errors import DitflowError, reason_of
@@ -26,6 +26,20 @@ def make_output(folder: Path) -> None:
         raise DitflowError(
             f"output={folder} is not writable ({error.strerror}); give another folder."
         ) from error
+
+
+def check_output(folder: Path) -> None:
+    """Refuse an output folder that cannot be made or written to; it is not made yet.
+
+    Raises:
+        DitflowError: as `make_output`.
+    """
+    there = next((path for path in (folder, *folder.parents) if path.exists()), Path())
+    for amiss, code in ((not there.is_dir(), ENOTDIR), (not os.access(there, os.W_OK), EACCES)):
+        if amiss:
+            raise DitflowError(
+                f"output={folder} is not writable ({os.strerror(code)}); give another folder."
+            )
 
 
 @contextmanager
