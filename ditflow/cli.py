@@ -24,24 +24,23 @@ def main(args: Sequence[str] | None = None) -> int:
     args = home_expanded(sys.argv[1:] if args is None else args)
     logging.basicConfig(format="%(message)s")
     logging.getLogger("ditflow").setLevel(logging.INFO)
-    with signals_as_interrupt() as stop:
+    try:
         try:
-            try:
-                return _status(args)
-            finally:
-                if sys.stdout is not None:
-                    sys.stdout.flush()
-        except BrokenPipeError:
-            return UNREAD
-        except BaseException as error:
-            # Whatever a library has made of the interrupt: Lightning shuts down and exits.
-            shut_down = isinstance(error, SystemExit)
-            cause = error.__context__ if shut_down else error
-            if not (stop.asked or isinstance(cause, KeyboardInterrupt)):
-                raise
-            if not (shut_down and args[0] in ("fit", "predict")):  # those have said how to go on
+            return _status(args)
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except BrokenPipeError:
+        return UNREAD
+    except KeyboardInterrupt:
+        print("ditflow: stopped.", file=sys.stderr)
+        return STOPPED
+    except SystemExit as ended:
+        if isinstance(ended.__context__, KeyboardInterrupt):  # Lightning has shut down for it
+            if args[0] not in ("fit", "predict"):  # those have said how to go on
                 print("ditflow: stopped.", file=sys.stderr)
             return STOPPED
+        raise
 
 
 def _status(args: list[str]) -> int:
@@ -69,7 +68,7 @@ def _run(args: list[str]) -> int:
     elif found := [each for each in named if each.words == args[: len(each.words)]]:
         check_paths(found[0].name, args)
         run = found[0].load()
-        with notices_silenced():
+        with notices_silenced(), signals_as_interrupt():
             return run(args[len(found[0].words) :]) or 0
     elif named and rest and rest[0] in helped:
         print(f"{usage(named)}\n\nEach has --help.")

@@ -25,28 +25,24 @@ APART = 1.0
 the terminal and by what started it. Two Ctrl-Cs always are."""
 
 
-class Stop:
-    """Whether a signal has asked a command to stop."""
-
-    asked = False
-
-    def interrupt(self, number: int, frame: FrameType | None) -> None:
-        """Handler of a signal: the first is Ctrl-C, the others are `_end_at_the_second`'s."""
-        if not self.asked:
-            self.asked = True
-            raise KeyboardInterrupt
-
-
 @contextmanager
-def signals_as_interrupt() -> Iterator[Stop]:
+def signals_as_interrupt() -> Iterator[None]:
     """Context in which the first of `SIGNALS` is Ctrl-C, and the second ends the process.
 
-    What is ignored, as `nohup` and shells have it for what is to go on, stays so.
+    What is ignored, as `nohup` and shells have it for what is to go on, stays so. An error that a
+    library has made of the interrupt is one again, but for Lightning's exit.
     """
-    stop = Stop()
     if threading.current_thread() is not threading.main_thread():
-        yield stop  # signals are the main thread's
+        yield  # signals are the main thread's
         return
+    asked = False
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        if not asked:  # the others are `_end_at_the_second`'s
+            asked = True
+            raise KeyboardInterrupt
+
     before = {each: signal.getsignal(each) for each in _heeded()}
     reader, writer = socket.socketpair()
     writer.setblocking(False)
@@ -54,8 +50,13 @@ def signals_as_interrupt() -> Iterator[Stop]:
     told = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
     try:
         for each in before:
-            signal.signal(each, stop.interrupt)
-        yield stop
+            signal.signal(each, interrupt)
+        yield
+    except (Exception, SystemExit) as error:
+        exits = isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt)
+        if asked and not exits:
+            raise KeyboardInterrupt from error
+        raise
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
@@ -64,10 +65,11 @@ def signals_as_interrupt() -> Iterator[Stop]:
 
 
 def end_at_signals() -> None:
-    """Have any of `SIGNALS` end this process without a word: there is nothing to be saved, before a
-    command has begun and after it has ended, and Python's own end would print tracebacks."""
+    """Have any of `SIGNALS` end this process, before a command has begun and after it has ended:
+    there is nothing to be saved, and an exception in the midst of an import, or of Python's own
+    end, is at times printed, lost, or waited for without end."""
     for each in _heeded():
-        signal.signal(each, lambda number, frame: os._exit(STOPPED))
+        signal.signal(each, lambda number, frame: _end("stopped."))
 
 
 def _heeded() -> list[signal.Signals]:
@@ -91,6 +93,10 @@ def _end_at_the_second(reader: socket.socket) -> None:
             if first is None:
                 first = number[0], now
             elif number[0] == first[0] == signal.SIGINT or now - first[1] > APART:
-                with suppress(OSError):
-                    os.write(2, b"\nditflow: stopped at once.\n")
-                os._exit(STOPPED)
+                _end("stopped at once.")
+
+
+def _end(said: str) -> None:
+    with suppress(OSError):
+        os.write(2, f"\nditflow: {said}\n".encode())
+    os._exit(STOPPED)
