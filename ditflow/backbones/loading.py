@@ -12,10 +12,11 @@ from diffusers import DiffusionPipeline
 
 from ditflow.backbones.base import Backbone
 from ditflow.backbones.cogvideox import loading as cogvideox
-from ditflow.backbones.kernels import check_kernel, take_quick_convolutions
+from ditflow.backbones.kernels import check_compiler, check_kernel, take_quick_convolutions
 from ditflow.backbones.transformer import TransformerBackbone
 from ditflow.errors import DitflowError, reason_of, shortened
 from ditflow.utils.shipped import check_source, is_hub_name, source_of
+from ditflow.utils.usual_torch import usual_torch
 
 Dtype = Literal["float32", "bfloat16", "float16"]
 Offload = Literal["none", "model", "group"]
@@ -40,6 +41,7 @@ class Family(Protocol):
     def adapter_of_stock(self, pipeline: DiffusionPipeline) -> TransformerBackbone | None: ...
 
 
+@usual_torch()
 def load_backbone(
     name: str = "sprites-rope",
     dtype: Dtype = "float32",
@@ -103,6 +105,8 @@ def load_backbone(
     if attention != "auto":
         check_kernel(attention, target, getattr(torch, dtype))
     family = _family(name)
+    if compile_blocks:
+        check_compiler(target)
     pipeline = family.load_pipeline(given, target)
     if target.type == "cpu":
         take_quick_convolutions(pipeline.vae)

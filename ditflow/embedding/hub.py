@@ -14,7 +14,7 @@ def found_here(named: Path | str) -> Path:
     Raises:
         DitflowError: it is not there.
     """
-    path = Path(named)
+    path = Path(named).expanduser()
     if path.is_dir():
         path = path / EMBEDDING
     if not path.is_file():
@@ -41,7 +41,7 @@ def embedding_file(
     Raises:
         DitflowError: the hub does not have it, or cannot be reached.
     """
-    path = Path(named)
+    path = Path(named).expanduser()
     if path.exists() or not is_hub_name(named):
         return path
     repo_id, _, own_revision = str(named).partition("@")

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -25,10 +26,8 @@ def test_each_is_ctrl_c_and_means_what_it_meant_after_it(number):
 @pytest.mark.parametrize("made", [RuntimeError, SystemExit])
 def test_what_a_library_made_of_it_is_one_again(made):
     with pytest.raises(KeyboardInterrupt), signals_as_interrupt():
-        try:
+        with suppress(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
-        except KeyboardInterrupt:
-            pass
         raise made
     with pytest.raises(made), signals_as_interrupt():
         raise made
