@@ -47,7 +47,7 @@ def _works(name: str, device: torch.device, dtype: torch.dtype) -> bool:
 
 
 def check_compiler(device: torch.device) -> None:
-    """Refuse to compile where there is no compiler: found at the first guided step, that ends a run.
+    """Refuse to compile where there is no compiler; a run would end with its first pass.
 
     Raises:
         DitflowError: says what is missing.
@@ -56,8 +56,8 @@ def check_compiler(device: torch.device) -> None:
         torch.compile(torch.sin)(torch.zeros(2, device=device))
     except Exception as error:  # whatever its layers raise over what they miss
         raise DitflowError(
-            f"compile_blocks=True needs a compiler of device={device} ({shortened(reason_of(error))}"
-            "); install one, such as g++, or leave it out."
+            f"compile_blocks=True needs a compiler for device={device} "
+            f"({shortened(reason_of(error))}); install one, such as g++, or leave it out."
         ) from error
 
 

@@ -1,8 +1,8 @@
 """The memory that a run has to fit into."""
 
-from pathlib import Path
 from typing import NamedTuple
 
+import psutil
 import torch
 
 from ditflow.errors import DitflowError
@@ -43,9 +43,6 @@ def this_machine(device: str = "auto", loaded: bool = False) -> Machine:
 
 def _available() -> int:
     try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    raise DitflowError("memory is not known here; give --memory, in GiB.")
+        return psutil.virtual_memory().available
+    except (psutil.Error, OSError) as error:
+        raise DitflowError("memory is not known here; give --memory, in GiB.") from error

@@ -1,6 +1,8 @@
 """Everyday short options and preset names, rewritten to LightningCLI's own before parsing."""
 
+import codecs
 import json
+import locale
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -121,14 +123,18 @@ def manifest_path(name: str) -> Path:
 
 
 def resolve_configs(args: Sequence[str], path_of: Callable[[str], Path]) -> list[str]:
-    """Arguments with the names after `--config` made into paths, of what can be read."""
+    """Arguments with the names after `--config` made into paths of what can be read, or into the
+    settings themselves where the parser would misread them."""
 
     def resolve(config: str) -> str:
         named = config if config.lstrip().startswith("{") else str(path_of(config))
         # Before the parser, which a hostile file would crash.
-        if "config" in read_mapping(named):
+        read = read_mapping(named)
+        if "config" in read:
             raise DitflowError(f"config={shortened(config)} names another; use --config for each.")
-        return named
+        # The parser reads files in the system's own encoding, ditflow writes UTF-8.
+        foreign = codecs.lookup(locale.getencoding()).name != "utf-8"
+        return json.dumps(read, default=str) if foreign else named
 
     resolved = list(args)
     for index, token in enumerate(resolved):

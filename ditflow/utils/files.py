@@ -2,8 +2,10 @@
 
 import os
 import secrets
+import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from errno import EACCES, EDQUOT, ENOSPC, ENOTDIR
@@ -64,7 +66,7 @@ def atomic_write(path: Path, flush: bool = True) -> Iterator[Path]:
         if flush:
             with partial.open("rb+") as file:
                 os.fsync(file.fileno())
-        partial.replace(path)
+        _put_in_place(partial, path)
     except OSError as error:
         raise DitflowError(
             f"{path} could not be written ({error.strerror or reason_of(error)}); make room on its "
@@ -73,6 +75,17 @@ def atomic_write(path: Path, flush: bool = True) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
+
+
+def _put_in_place(partial: Path, path: Path) -> None:
+    """Give a file its name, also where another process reads the one that has it: Windows lets that
+    one be replaced only once it is closed."""
+    for seconds in (0.01, 0.1, 0.4) if sys.platform == "win32" else ():
+        with suppress(PermissionError):
+            partial.replace(path)
+            return
+        time.sleep(seconds)
+    partial.replace(path)
 
 
 def is_full_disk(error: BaseException) -> bool:
@@ -101,7 +114,7 @@ def full_disks_in_one_place() -> Iterator[None]:
 def write_text(path: Path, text: str, flush: bool = True) -> None:
     """Write a text, whole or not at all; see `atomic_write`."""
     with atomic_write(path, flush) as partial:
-        partial.write_text(text, encoding="utf-8")
+        partial.write_text(text, encoding="utf-8", newline="\n")  # the same on every system
 
 
 def written(folder: Path, pattern: str) -> list[Path]:

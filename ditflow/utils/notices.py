@@ -9,8 +9,8 @@ from contextlib import contextmanager
 LEVELS = {
     # Its advice on hardware and loggers that ditflow has chosen; that it saw Ctrl-C, which is said.
     "lightning.pytorch": logging.WARNING,
-    # Configuration entries that its own files have and it does not know; that a prompt is cut, which
-    # `ditflow.utils.prompts` says.
+    # Configuration entries that its own files have and it does not know; that a prompt is cut,
+    # which `ditflow.utils.prompts` says.
     "diffusers": logging.ERROR,
     # Entries of configurations likewise; that a text is longer than its tokenizer's limit, which is
     # said as above; advice on how ditflow loads and calls it.

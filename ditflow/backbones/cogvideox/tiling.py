@@ -6,8 +6,8 @@ from diffusers import AutoencoderKLCogVideoX
 def enable_tiling(vae: AutoencoderKLCogVideoX) -> None:
     """Have a VAE encode and decode in tiles.
 
-    The stock tiles of small models overlap by fractions of a latent, of which pixels and latents
-    are rounded differently: 64 pixels become 17 latents, not 16. They then overlap by whole latents,
+    The stock tiles of small models overlap by fractions of a latent, which are rounded differently
+    for pixels and latents: 64 pixels become 17 latents, not 16. They then overlap by whole latents,
     as near to the stock share as can be; where that fits, as in the published models, it stays.
     """
     vae.enable_tiling()
