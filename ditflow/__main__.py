@@ -1,5 +1,15 @@
-"""`python -m ditflow`: the command line where its script is not on the PATH."""
+"""`ditflow` and `python -m ditflow`: what a signal meets before anything else is imported."""
 
-from ditflow.cli import run
+from ditflow.utils.stopping import end_at_signals
 
-run()
+
+def run() -> None:
+    """Entry point of the `ditflow` script."""
+    end_at_signals()
+    from ditflow.cli import run as run_command
+
+    run_command()
+
+
+if __name__ == "__main__":
+    run()

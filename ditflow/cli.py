@@ -1,41 +1,59 @@
 """The `ditflow` command: imports no more than the command asked for, for torch takes seconds."""
 
 import logging
+import os
 import sys
 from collections.abc import Sequence
 
 from ditflow.commands.table import COMMANDS, HEADING, NOTE, usage
 from ditflow.errors import DitflowError, printable
+from ditflow.settings.typed_paths import check_paths, home_expanded
 from ditflow.utils.failures import failure
 from ditflow.utils.files import full_disks_in_one_place
 from ditflow.utils.notices import notices_silenced
-from ditflow.utils.stopping import sigterm_as_interrupt
+from ditflow.utils.stopping import STOPPED, end_at_signals, signals_as_interrupt
+
+UNREAD = 141
+"""Exit status where nobody reads what is printed any more, as of `ditflow presets | head -1`."""
 
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run a command; 0 if it did what was asked, 1 if some of it failed (benchmark, selftest,
-    doctor), 2 if the input was wrong, in one line, 130 if it was stopped by Ctrl-C or SIGTERM."""
-    args = list(sys.argv[1:] if args is None else args)
+    doctor), 2 if the input was wrong, in one line, 130 if it was stopped by Ctrl-C, SIGTERM or
+    SIGHUP, 141 if what it prints is not read to its end."""
+    args = home_expanded(sys.argv[1:] if args is None else args)
     logging.basicConfig(format="%(message)s")
     logging.getLogger("ditflow").setLevel(logging.INFO)
     try:
-        with sigterm_as_interrupt(), full_disks_in_one_place():
-            return _run(args)
-    except (DitflowError, MemoryError, RuntimeError, OSError) as error:
-        said = failure(error)
-        if said is None:
-            raise
-        print(f"ditflow: error: {printable(said)}", file=sys.stderr)
-        return 1 if isinstance(error, MemoryError | RuntimeError) else 2
+        try:
+            return _status(args)
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except BrokenPipeError:
+        return UNREAD
     except KeyboardInterrupt:
         print("ditflow: stopped.", file=sys.stderr)
-        return 130
+        return STOPPED
     except SystemExit as ended:
         if isinstance(ended.__context__, KeyboardInterrupt):  # Lightning has shut down for it
             if args[0] not in ("fit", "predict"):  # those have said how to go on
                 print("ditflow: stopped.", file=sys.stderr)
-            return 130
+            return STOPPED
         raise
+
+
+def _status(args: list[str]) -> int:
+    """A command's exit status, its error said in one line."""
+    try:
+        with full_disks_in_one_place():
+            return _run(args)
+    except (DitflowError, MemoryError, RuntimeError, OSError) as error:
+        said = None if isinstance(error, BrokenPipeError) else failure(error)
+        if said is None:
+            raise
+        print(f"ditflow: error: {printable(said)}", file=sys.stderr)
+        return 1 if isinstance(error, MemoryError | RuntimeError) else 2
 
 
 def _run(args: list[str]) -> int:
@@ -48,8 +66,9 @@ def _run(args: list[str]) -> int:
 
         print(describe_versions())
     elif found := [each for each in named if each.words == args[: len(each.words)]]:
+        check_paths(found[0].name, args)
         run = found[0].load()
-        with notices_silenced():
+        with notices_silenced(), signals_as_interrupt():
             return run(args[len(found[0].words) :]) or 0
     elif named and rest and rest[0] in helped:
         print(f"{usage(named)}\n\nEach has --help.")
@@ -64,7 +83,15 @@ def _run(args: list[str]) -> int:
 
 def run() -> None:
     """Entry point of the `ditflow` script."""
-    raise SystemExit(main())
+    end_at_signals()
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # of a console that has not every letter
+    status = main()
+    if status in (STOPPED, UNREAD):
+        # Python's own end takes a while, in which a second signal would have another status, and
+        # flushes what nobody reads.
+        os._exit(status)
+    raise SystemExit(status)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 from lightning import LightningModule
-from tqdm import tqdm
 
 from ditflow.backbones.base import Backbone, BlockFeatures, BlockOutputs, PassInput
 from ditflow.backbones.solver import Schedule
@@ -24,6 +23,7 @@ from ditflow.functional.parameterization import (
 )
 from ditflow.objectives import Objective
 from ditflow.sampling import Sampler, SamplerOptions
+from ditflow.utils.bars import Bar
 
 log = logging.getLogger(__name__)
 
@@ -173,7 +173,7 @@ class GuidedSampling(LightningModule):
         positions = self.backbone.positions(tuple(sampler.latents.shape))
         steps = list(self.sampler_options.unguided(first))
         with self.backbone.block_cache(self.sampler_options.unguided_cache):
-            bar = tqdm(steps, desc="Denoising", disable=not (steps and self.progress))
+            bar = Bar(steps, desc="Denoising", disable=not (steps and self.progress))
             for done, (step, jump) in enumerate(bar):
                 self._tell("denoising", done, len(steps))
                 sampler.advance(step, sampler.predict(step, positions), jump)
@@ -181,7 +181,7 @@ class GuidedSampling(LightningModule):
 
     def decode(self, latents: torch.Tensor, num_frames: int) -> torch.Tensor:
         self._tell("decoding", 0, 1)
-        with tqdm(total=1, desc="Decoding", disable=not self.progress) as bar:
+        with Bar(total=1, desc="Decoding", disable=not self.progress) as bar:
             video = self.backbone.decode_video(latents, num_frames)
             self.backbone.release()
             bar.update()
@@ -277,7 +277,7 @@ class GuidedSampling(LightningModule):
         sampler = self.sampler(item.prompt, item.seed, header.latent_shape)
         stock = self.backbone.positions(header.latent_shape)
         steps = range(header.guided_steps)
-        for step in tqdm(steps, desc="Guided steps", disable=not self.progress):
+        for step in Bar(steps, desc="Guided steps", disable=not self.progress):
             self._tell("guided steps", step, len(steps))
             if step < embedding.first_step:
                 # Overwritten below, but the noise of a stochastic solver must be drawn.

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from lightning import Callback
 from lightning.pytorch.core.optimizer import LightningOptimizer
-from tqdm import tqdm
 
 from ditflow.backbones.base import Backbone, PassInput
 from ditflow.callbacks.denoising_schedule import DenoisingSchedule
@@ -23,6 +22,7 @@ from ditflow.objectives import AttentionMotionFlow, Objective
 from ditflow.reference import encode, mask_on_tokens, reference_input
 from ditflow.runs.resume import check_same_run
 from ditflow.sampling import SamplerOptions, steps_of
+from ditflow.utils.bars import Bar
 from ditflow.utils.distributed import all_gather, local_share
 from ditflow.video.scene_cuts import warn_of_cuts
 
@@ -141,7 +141,7 @@ class MotionTransfer(GuidedSampling):
         """
         backbone = self.backbone
         warn_of_cuts(frames, numbers)
-        with tqdm(total=1, desc="Encoding the reference", disable=not self.progress) as bar:
+        with Bar(total=1, desc="Encoding the reference", disable=not self.progress) as bar:
             empty = self.encoded("")
             self.reference_latents = encode(backbone, frames, cache)
             with torch.no_grad():

@@ -96,6 +96,12 @@ def _encode(backbone: Backbone, frames: torch.Tensor) -> torch.Tensor:
     backbone.release()
     latents = backbone.encode_video(frames)
     backbone.release()
+    expected = backbone.latent_shape(len(frames), *frames.shape[-2:])
+    if tuple(latents.shape) != expected:
+        raise DitflowError(
+            f"{backbone.name} encodes {tuple(frames.shape)} as {tuple(latents.shape)}, but its "
+            f"transformer takes {expected}; leave out what changes how its VAE works."
+        )
     if not torch.isfinite(latents).all():
         raise DitflowError(
             "the reference's latents are not finite; use --dtype bfloat16 or --dtype float32."

@@ -1,6 +1,7 @@
 """The commands that the page runs: processes of their own, one at a time."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -16,6 +17,11 @@ from ditflow.utils.files import make_output
 
 PATIENCE = 60
 """Seconds that a command may take to end cleanly when the app ends."""
+
+
+STOP: int = getattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM)
+"""Ctrl-C to every command, and heeded by a shell's background jobs, too. Windows ends a process by
+SIGTERM without asking it."""
 
 
 class Jobs:
@@ -96,8 +102,10 @@ class Jobs:
         with self._lock:
             job = self.last
             if job is not None and job.process is not None and job.state == "running":
-                # SIGTERM, which a shell's background jobs heed too, is Ctrl-C to every command.
-                (job.process.kill if job.asked_to_stop else job.process.terminate)()
+                if job.asked_to_stop:
+                    job.process.kill()
+                else:
+                    job.process.send_signal(STOP)
                 job.asked_to_stop = True
 
     def close(self) -> None:
@@ -126,7 +134,9 @@ class Jobs:
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 env=os.environ | {"PYTHONUNBUFFERED": "1"},
-                start_new_session=True,  # Ctrl-C in the app's terminal is the app's
+                # Ctrl-C in the app's terminal is the app's.
+                start_new_session=True,
+                creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
             )
         known = log, process, time.time(), Path.cwd()
         self.last = job = Job(kind, folder, args, *known, form=form)

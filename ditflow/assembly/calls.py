@@ -25,6 +25,7 @@ from ditflow.settings.stacked import Settings, read_settings
 from ditflow.settings.trust import check_backbone_is_known
 from ditflow.utils.files import write_text
 from ditflow.utils.notices import notices_silenced
+from ditflow.utils.usual_torch import usual_torch
 from ditflow.video.in_memory import Frames
 
 Config = str | Path | Mapping[str, Any]
@@ -90,9 +91,9 @@ def fit(
     check_inputs(files)
     fit_folder = None
     if output is not None:
-        fit_folder = FitFolder(Path(output), files, overwrite, resumable=False)
+        fit_folder = FitFolder(Path(output).expanduser(), files, overwrite, resumable=False)
         fit_folder.check()
-    with notices_silenced():
+    with notices_silenced(), usual_torch():
         settings, loaded = _loaded(_fit_configs(config, backbone), stated, backbone)
         run = Run.of(settings, loaded, {})
         if not isinstance(video, str | Path):
@@ -150,11 +151,11 @@ def predict(
         DitflowError: something that was given cannot be used, in one line; found before anything
             is written.
     """
-    with notices_silenced():
+    with notices_silenced(), usual_torch():
         settings, run = prediction(embedding, prompts, seeds, backbone, **options)
         if output is None:
             return run.predict(progress=progress)
-        folder = Path(output)
+        folder = Path(output).expanduser()
         with claim(folder):
             if overwrite:
                 remove_reference(folder)
@@ -264,4 +265,4 @@ def _prompts(given: str | Sequence[str]) -> list[str]:
 
 def _path(given: Path | str | Frames | None) -> Path | None:
     """A path that was given; None for what is in memory, too."""
-    return Path(given) if isinstance(given, str | Path) else None
+    return Path(given).expanduser() if isinstance(given, str | Path) else None

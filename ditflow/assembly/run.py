@@ -92,7 +92,8 @@ class Run:
         return self.injection if self.injection.enabled else None
 
     def check_fit(self, resumed: Mapping[str, Any] | None = None) -> None:
-        """Find all that can be wrong with a fit's input, before anything is written.
+        """Find all that can be wrong with a fit's input, before anything is written, and warn of
+        what will not be heeded.
 
         Args:
             resumed: what the checkpoint that is gone on from says of its run.
@@ -103,6 +104,7 @@ class Run:
         self.module.objective.check_mask(self.data.mask)
         self.data.read_reference(self.module.backbone)
         self.injection.check(self.module.backbone)
+        self.warn_of_prompts()
         check_readable(header_of(self.module, self.data, self.used_injection))
         if resumed is not None:
             check_same_run(resumed, run_of(self.module, self.data, self.used_injection))
@@ -117,7 +119,15 @@ class Run:
         prompts = [item.prompt for item in self.data.items()]
         if (warning := motion.header.look_warning(prompts)) is not None:
             log.warning(warning)
+        self.warn_of_prompts()
         self.injection.check(self.module.backbone)
+
+    def warn_of_prompts(self) -> None:
+        """Say of each prompt, once, what of it the text encoder does not heed."""
+        negative = self.module.sampler_options.negative_prompt
+        for prompt in dict.fromkeys([*self.data.prompts, negative]):
+            for warning in self.module.backbone.unheeded(prompt):
+                log.warning(warning)
 
     def predictions(self, folder: Path) -> Predictions:
         """A predict's videos in a folder, the embedding once loaded."""

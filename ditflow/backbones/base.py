@@ -1,7 +1,7 @@
 """What ditflow asks of a video diffusion transformer."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -184,6 +184,11 @@ class Backbone(ABC):
 
     @abstractmethod
     def encode_prompt(self, prompt: str) -> torch.Tensor: ...
+
+    def unheeded(self, prompt: str) -> Iterable[str]:
+        """What of a prompt its text encoder does not heed, a line each; nothing where it heeds all,
+        or a family does not tell."""
+        return ()
 
     @abstractmethod
     def encode_video(self, frames: torch.Tensor) -> torch.Tensor: ...

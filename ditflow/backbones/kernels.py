@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from ditflow.errors import DitflowError
+from ditflow.errors import DitflowError, reason_of, shortened
 
 KERNELS = {
     "flash": SDPBackend.FLASH_ATTENTION,
@@ -44,6 +44,21 @@ def _works(name: str, device: torch.device, dtype: torch.dtype) -> bool:
     except RuntimeError:
         return False
     return True
+
+
+def check_compiler(device: torch.device) -> None:
+    """Refuse to compile where there is no compiler; a run would end with its first pass.
+
+    Raises:
+        DitflowError: says what is missing.
+    """
+    try:
+        torch.compile(torch.sin)(torch.zeros(2, device=device))
+    except Exception as error:  # whatever its layers raise over what they miss
+        raise DitflowError(
+            f"compile_blocks=True needs a compiler for device={device} "
+            f"({shortened(reason_of(error))}); install one, such as g++, or leave it out."
+        ) from error
 
 
 def take_quick_convolutions(module: torch.nn.Module) -> None:

@@ -12,10 +12,11 @@ from diffusers import DiffusionPipeline
 
 from ditflow.backbones.base import Backbone
 from ditflow.backbones.cogvideox import loading as cogvideox
-from ditflow.backbones.kernels import check_kernel, take_quick_convolutions
+from ditflow.backbones.kernels import check_compiler, check_kernel, take_quick_convolutions
 from ditflow.backbones.transformer import TransformerBackbone
 from ditflow.errors import DitflowError, reason_of, shortened
-from ditflow.utils.shipped import is_hub_name, source_of
+from ditflow.utils.shipped import check_source, is_hub_name, source_of
+from ditflow.utils.usual_torch import usual_torch
 
 Dtype = Literal["float32", "bfloat16", "float16"]
 Offload = Literal["none", "model", "group", "auto"]
@@ -44,6 +45,7 @@ class Family(Protocol):
     def adapter_of_stock(self, pipeline: DiffusionPipeline) -> TransformerBackbone | None: ...
 
 
+@usual_torch()
 def load_backbone(
     name: str = "sprites-rope",
     dtype: Dtype = "float32",
@@ -112,6 +114,8 @@ def load_backbone(
     if attention != "auto":
         check_kernel(attention, target, getattr(torch, dtype))
     family = _family(name)
+    if compile_blocks:
+        check_compiler(target)
     pipeline = family.load_pipeline(given, target)
     if target.type == "cpu":
         take_quick_convolutions(pipeline.vae)
@@ -195,6 +199,7 @@ def backbone_of(pipeline: DiffusionPipeline | Backbone) -> Backbone:
 
 def _family(name: str) -> Family:
     """Whose a backbone is, by the class of its pipeline; nothing is downloaded to tell."""
+    check_source(name)
     match _pipeline_class(name):
         case _:  # CogVideoX also says why what no family knows cannot be loaded
             return cogvideox

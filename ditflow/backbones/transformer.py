@@ -18,6 +18,7 @@ from ditflow.backbones.pipeline_hooks import Change, PassChange, PipelineHooks, 
 from ditflow.backbones.transformer_shapes import TransformerShapes
 from ditflow.errors import DitflowError
 from ditflow.utils.hashing import hash_of, hash_of_tensors
+from ditflow.utils.prompts import unheeded
 
 
 class TransformerBackbone(Backbone):
@@ -106,6 +107,9 @@ class TransformerBackbone(Backbone):
         tiles = [vae.tile_sample_min_height, vae.tile_sample_min_width] if vae.use_tiling else []
         weights = hash_of_tensors(*vae.state_dict().values())
         return [str(value) for value in (dict(vae.config), self.device.type, tiles, weights)]
+
+    def unheeded(self, prompt: str) -> Iterator[str]:
+        return unheeded(prompt, self.pipeline.tokenizer, self.prompt_length, self.name)
 
     # -- passes ----------------------------------------------------------------------------------
 

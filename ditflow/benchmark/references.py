@@ -1,5 +1,6 @@
 """Reference videos of a benchmark, with a prompt for each category."""
 
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -127,16 +128,21 @@ def _exists(path: Path) -> bool:
         return False
 
 
+FORBIDDEN = set("/\\" + '<>:"|?*' * (sys.platform == "win32"))
+"""In names of folders."""
+
+
 def unfit_names(kind: str, names: Iterable[str]) -> list[str]:
     """What is wrong with names of a manifest as those of folders."""
     return [
         f"{kind}: {shortened(name)!r} must be a name of up to 100 letters that begins with one or "
-        "a digit, with no slash"
+        f"a digit, with none of {' '.join(sorted(FORBIDDEN))}"
         for name in names
         if not (
             name.isprintable()
             and 0 < len(name) <= 100
             and name[0].isalnum()
-            and not set(name) & set("/\\")
+            and not set(name) & FORBIDDEN
+            and (sys.platform != "win32" or name[-1] not in ". ")
         )
     ]

@@ -7,14 +7,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from tqdm import tqdm
-
 from ditflow.benchmark.jobs import Job
 from ditflow.benchmark.processes import is_one_of_several
 from ditflow.benchmark.runner import Runner
 from ditflow.errors import DitflowError
 from ditflow.runs.claim import Claimed, claim, locked
 from ditflow.runs.history import MANIFEST, read_manifest, record_command
+from ditflow.utils.bars import Bar
 from ditflow.utils.files import write_text
 
 log = logging.getLogger(__name__)
@@ -52,7 +51,7 @@ class SharedJobs:
         if not left:
             return
         done = len(self.jobs) - len(left)
-        with tqdm(total=len(self.jobs), initial=done, desc="Jobs", unit="job") as bar:
+        with Bar(total=len(self.jobs), initial=done, desc="Jobs", unit="job") as bar:
             while left:
                 held = []
                 for job in left:

@@ -1,6 +1,7 @@
 """Say how to go on with a run that was stopped, and show what there is of it."""
 
 import logging
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,10 +25,14 @@ class StopNotice(Callback):
 
     def __init__(self, write_page: Callable[[Path], None]):
         self.write_page = write_page
+        self.on_interrupt = signal.getsignal(signal.SIGINT)
 
     def on_exception(
         self, trainer: Trainer, module: LightningModule, exception: BaseException
     ) -> None:
+        if isinstance(exception, KeyboardInterrupt) and self.on_interrupt is not None:
+            # Lightning has it ignored from here on: a second Ctrl-C is to be heeded, too.
+            signal.signal(signal.SIGINT, self.on_interrupt)
         if isinstance(exception, DitflowError) and exception.__cause__ is None:
             return
         root = Path(trainer.default_root_dir)

@@ -42,7 +42,7 @@ from ditflow.settings.lightning import MotionParsers, shown_parser
 from ditflow.settings.options import expand
 from ditflow.settings.stacked import SECTIONS, read_settings
 from ditflow.settings.unheeded import refuse_limits, refuse_unheeded
-from ditflow.utils.files import atomic_write
+from ditflow.utils.files import write_text
 
 log = logging.getLogger(__name__)
 
@@ -68,8 +68,8 @@ class RunConfig(SaveConfigCallback):
     """Writes the whole configuration beside the results as config.yaml."""
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        with atomic_write(Path(trainer.default_root_dir) / self.config_filename) as path:
-            self.parser.save(self.config, path, overwrite=True, multifile=self.multifile)
+        text = self.parser.dump(self.config)
+        write_text(Path(trainer.default_root_dir) / self.config_filename, text)
 
 
 class MotionCLI(MotionParsers):
@@ -151,10 +151,11 @@ class MotionCLI(MotionParsers):
         kwargs["plugins"] = [*plugins, WholeCheckpoints()]
         self.writer = VideoWriter()
         logs = self.subcommand == "fit" and config["logger"] is not False
+        self.model.progress = config["enable_progress_bar"] is not False
         self.trainer_defaults["callbacks"] = [
             *output_callbacks(root, self.writer, logs, config["enable_checkpointing"] is not False),
             ProgressFile(self.progress),
-            GuidedProgressBar(),
+            *([GuidedProgressBar()] if self.model.progress else []),
             StopNotice(self._write_page),
         ]
         try:

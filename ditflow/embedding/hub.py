@@ -8,6 +8,22 @@ from ditflow.utils.shipped import is_hub_name
 from ditflow.version import __version__
 
 
+def found_here(named: Path | str) -> Path:
+    """The file of an embedding that is here, by its own path or that of the folder it is in.
+
+    Raises:
+        DitflowError: it is not there.
+    """
+    path = Path(named).expanduser()
+    if path.is_dir():
+        path = path / EMBEDDING
+    if not path.is_file():
+        raise DitflowError(
+            f"embedding={path} does not exist; give the motion.safetensors of a finished fit."
+        )
+    return path
+
+
 def embedding_file(
     named: Path | str, revision: str | None = None, token: str | None = None
 ) -> Path:
@@ -20,14 +36,12 @@ def embedding_file(
         token: of the hub, by default the one logged in with.
 
     Returns:
-        the file; the path as it was given where it is neither here nor a hub name.
+        the file, or the path as it was given where it is no hub's.
 
     Raises:
         DitflowError: the hub does not have it, or cannot be reached.
     """
-    path = Path(named)
-    if path.is_dir():
-        return path / EMBEDDING
+    path = Path(named).expanduser()
     if path.exists() or not is_hub_name(named):
         return path
     repo_id, _, own_revision = str(named).partition("@")

@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 
 from ditflow.embedding.checks import PredictArguments, check_header, check_tensors
 from ditflow.embedding.header import FORMAT_VERSION, EmbeddingHeader
+from ditflow.embedding.hub import found_here
 from ditflow.errors import DitflowError
 from ditflow.utils.untrusted import checked, parse_json
 
@@ -24,7 +25,8 @@ class Versioned(Struct):
 
 
 def read_header(path: Path | str) -> EmbeddingHeader:
-    """The header of a motion embedding, once it and the tensors' shapes are known to be a fit's.
+    """The header of a motion embedding, its file's or its folder's, once it and the tensors' shapes
+    are known to be a fit's.
 
     No tensor is read.
 
@@ -32,11 +34,7 @@ def read_header(path: Path | str) -> EmbeddingHeader:
         DitflowError: no such file, not a whole motion embedding of a known format, or values that
             no fit writes.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise DitflowError(
-            f"embedding={path} does not exist; give the motion.safetensors of a finished fit."
-        )
+    path = found_here(path)
     try:
         with safe_open(path, framework="pt") as file:
             text = (file.metadata() or {}).get("ditflow", "")

@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from ditflow.embedding.header import EmbeddingHeader
+from ditflow.embedding.hub import found_here
 from ditflow.embedding.reader import read_header, unreadable
 from ditflow.errors import DitflowError
 from ditflow.functional.parameterization import Positions, initial_parameter, positions_of
@@ -100,12 +101,13 @@ class StoredMotion:
 
     @classmethod
     def load(cls, path: Path | str) -> Self:
-        """Read a file; nothing is ever unpickled.
+        """Read a file, or the `motion.safetensors` of a folder; nothing is ever unpickled.
 
         Raises:
             DitflowError: no such file, not a whole motion embedding of a known format, or values
                 that no fit writes.
         """
+        path = found_here(path)
         header = read_header(path)
         try:
             with safe_open(path, framework="pt") as file:

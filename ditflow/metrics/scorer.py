@@ -1,5 +1,6 @@
 """Score a generated video against its reference and its prompt."""
 
+import logging
 from collections.abc import Hashable
 
 import torch
@@ -15,6 +16,8 @@ from ditflow.metrics import (
     load_clip,
     load_tracker,
 )
+
+log = logging.getLogger(__name__)
 
 HEADINGS = {
     "mf": "MF",
@@ -45,6 +48,8 @@ class Scorer:
         self.tracker, self.clip = load_tracker(tracker), load_clip(clip)
         self.grid = grid
         self._tracked: dict[Hashable, Tracks] = {}
+        self._told: set[str] = set()
+        """Prompts of which it has been said what CLIP does not heed."""
 
     def score(
         self,
@@ -61,6 +66,10 @@ class Scorer:
             prompt: of the video.
             reference_name: where given, the reference is tracked once for a name.
         """
+        if prompt not in self._told:
+            self._told.add(prompt)
+            for warning in self.clip.unheeded(prompt):
+                log.warning(warning)
         theirs = self._tracked.get(reference_name)
         if theirs is None:
             theirs = self.tracker.track(reference, self.grid)

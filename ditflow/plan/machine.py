@@ -1,8 +1,8 @@
 """The memory that a run has to fit into."""
 
-from pathlib import Path
 from typing import NamedTuple
 
+import psutil
 import torch
 
 from ditflow.backbones.loading import default_device
@@ -57,9 +57,6 @@ def gpu_of(device: str) -> torch.device | None:
 
 def _available() -> int:
     try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    raise DitflowError("memory is not known here; give --memory, in GiB.")
+        return psutil.virtual_memory().available
+    except (psutil.Error, OSError) as error:
+        raise DitflowError("memory is not known here; give --memory, in GiB.") from error

@@ -1,6 +1,8 @@
 """Everyday short options and preset names, rewritten to LightningCLI's own before parsing."""
 
+import codecs
 import json
+import locale
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +13,7 @@ from ditflow.embedding.hub import embedding_file
 from ditflow.embedding.reader import read_header
 from ditflow.errors import DitflowError, shortened
 from ditflow.settings.trust import check_backbone_is_known
+from ditflow.settings.typed_paths import is_option, typed_values
 from ditflow.utils.shipped import MANIFESTS, PRESETS, shipped_files
 from ditflow.utils.untrusted import read_mapping
 
@@ -120,14 +123,18 @@ def manifest_path(name: str) -> Path:
 
 
 def resolve_configs(args: Sequence[str], path_of: Callable[[str], Path]) -> list[str]:
-    """Arguments with the names after `--config` made into paths, of what can be read."""
+    """Arguments with the names after `--config` made into paths of what can be read, or into the
+    settings themselves where the parser would misread them."""
 
     def resolve(config: str) -> str:
         named = config if config.lstrip().startswith("{") else str(path_of(config))
         # Before the parser, which a hostile file would crash.
-        if "config" in read_mapping(named):
+        read = read_mapping(named)
+        if "config" in read:
             raise DitflowError(f"config={shortened(config)} names another; use --config for each.")
-        return named
+        # The parser reads files in the system's own encoding, ditflow writes UTF-8.
+        foreign = codecs.lookup(locale.getencoding()).name != "utf-8"
+        return json.dumps(read, default=str) if foreign else named
 
     resolved = list(args)
     for index, token in enumerate(resolved):
@@ -162,15 +169,11 @@ def _rewrite(args: Sequence[str], short: Mapping[str, str]) -> list[str]:
             expanded.append(f"{full}={value}" if equals else full)
             continue
         values = [value] if equals else []
-        while not equals and index < len(args) and not _is_option(args[index]):
+        while not equals and index < len(args) and not is_option(args[index]):
             values.append(args[index])
             index += 1
         expanded.append(f"{full}={_as_list(full, values)}")
     return expanded
-
-
-def _is_option(token: str) -> bool:
-    return token.startswith("--") or token == "-c"
 
 
 def _given_backbones(args: Sequence[str]) -> list[dict[str, Any]]:
@@ -215,12 +218,7 @@ def names_backbone(config: str | Mapping[str, Any]) -> bool:
 
 def _values(args: Sequence[str], *names: str) -> list[str]:
     """Every value of an option."""
-    found = []
-    for index, token in enumerate(args):
-        name, equals, value = token.partition("=")
-        if name in names and (equals or index + 1 < len(args)):
-            found.append(value if equals else args[index + 1])
-    return found
+    return [value for option, value in typed_values(args) if option in names]
 
 
 def _value(args: Sequence[str], name: str) -> str | None:

@@ -2,13 +2,18 @@
 
 import inspect
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, NoReturn, Union, get_args, get_origin, get_type_hints
 
 import docstring_parser
 from jsonargparse import ArgumentParser
+from jsonargparse.typing import register_type
 
 from ditflow.errors import DitflowError, shortened
+
+# In configurations `~` is home, too; on the command line it is so in all paths, of whatever type.
+register_type(Path, str, lambda given: Path(given).expanduser(), type_check=isinstance)
 
 
 class CommandParser(ArgumentParser):

@@ -2,11 +2,13 @@
 
 import os
 import secrets
+import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from errno import EDQUOT, ENOSPC
+from errno import EACCES, EDQUOT, ENOSPC, ENOTDIR
 from pathlib import Path
 
 from ditflow.errors import DitflowError, reason_of
@@ -26,6 +28,20 @@ def make_output(folder: Path) -> None:
         raise DitflowError(
             f"output={folder} is not writable ({error.strerror}); give another folder."
         ) from error
+
+
+def check_output(folder: Path) -> None:
+    """Refuse an output folder that cannot be made or written to; it is not made yet.
+
+    Raises:
+        DitflowError: as `make_output`.
+    """
+    there = next((path for path in (folder, *folder.parents) if path.exists()), Path())
+    for amiss, code in ((not there.is_dir(), ENOTDIR), (not os.access(there, os.W_OK), EACCES)):
+        if amiss:
+            raise DitflowError(
+                f"output={folder} is not writable ({os.strerror(code)}); give another folder."
+            )
 
 
 @contextmanager
@@ -50,7 +66,7 @@ def atomic_write(path: Path, flush: bool = True) -> Iterator[Path]:
         if flush:
             with partial.open("rb+") as file:
                 os.fsync(file.fileno())
-        partial.replace(path)
+        _put_in_place(partial, path)
     except OSError as error:
         raise DitflowError(
             f"{path} could not be written ({error.strerror or reason_of(error)}); make room on its "
@@ -59,6 +75,17 @@ def atomic_write(path: Path, flush: bool = True) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
+
+
+def _put_in_place(partial: Path, path: Path) -> None:
+    """Give a file its name, also where another process reads the one that has it: Windows lets that
+    one be replaced only once it is closed."""
+    for seconds in (0.01, 0.1, 0.4) if sys.platform == "win32" else ():
+        with suppress(PermissionError):
+            partial.replace(path)
+            return
+        time.sleep(seconds)
+    partial.replace(path)
 
 
 def is_full_disk(error: BaseException) -> bool:
@@ -87,7 +114,7 @@ def full_disks_in_one_place() -> Iterator[None]:
 def write_text(path: Path, text: str, flush: bool = True) -> None:
     """Write a text, whole or not at all; see `atomic_write`."""
     with atomic_write(path, flush) as partial:
-        partial.write_text(text, encoding="utf-8")
+        partial.write_text(text, encoding="utf-8", newline="\n")  # the same on every system
 
 
 def written(folder: Path, pattern: str) -> list[Path]:

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from ditflow.errors import DitflowError
+
 PACKAGE = Path(__file__).parents[1]
 
 PRESETS, MANIFESTS = "presets", "configs/benchmark"
@@ -10,6 +12,9 @@ PRESETS, MANIFESTS = "presets", "configs/benchmark"
 
 EMBEDDED = PACKAGE / "sprites" / "weights"
 """Folder of the embedded models."""
+
+WEIGHTS = (".bin", ".ckpt", ".gguf", ".onnx", ".pt", ".pth", ".safetensors", ".sft")
+"""How names of single files with weights end."""
 
 HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*(@[\w./-]+)?")
 """`user/name`, or `user/name@revision`."""
@@ -30,6 +35,21 @@ def source_of(name: str) -> str:
     """The folder of an embedded model by its name; any other name or path as it is."""
     path = EMBEDDED / name
     return str(path) if path.is_dir() else name
+
+
+def check_source(name: str) -> None:
+    """Refuse a model's name that is a file's: pipelines are folders.
+
+    Raises:
+        DitflowError: says what is wanted.
+    """
+    path = Path(name)
+    if path.is_file() or path.suffix in WEIGHTS:
+        raise DitflowError(
+            f"backbone={name} is a single file; give a folder in diffusers' layout (with a "
+            "model_index.json), user/name on the hub, or an embedded one "
+            f"({', '.join(embedded_backbones())})."
+        )
 
 
 def embedded_backbones() -> list[str]:

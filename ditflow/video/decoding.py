@@ -46,7 +46,10 @@ def evenly_timed(reader: Any) -> list[int]:
 
 def decoded(reader: Any, index: int) -> np.ndarray:
     """One frame, [height, width, 3], uint8."""
-    frame = reader[index].asnumpy()
+    from decord.bridge import _BridgeScope  # decord itself has no name for the scope of its own
+
+    with _BridgeScope():  # whoever has set another for all of the process
+        frame = reader[index].asnumpy()
     height, width, channels = frame.shape
     if channels > 3:
         # Where rows are padded to a multiple of the width (of 48 and 96 pixels, on some machines of

@@ -187,9 +187,9 @@ def test_a_failed_job_of_one_rank_stops_no_other(tmp_path):
 WORKER = """
 import sys, threading
 from ditflow.benchmark.processes import end_with_parent
-from ditflow.utils.stopping import sigterm_as_interrupt
+from ditflow.utils.stopping import signals_as_interrupt
 try:
-    with sigterm_as_interrupt():
+    with signals_as_interrupt():
         end_with_parent()
         print("ready", flush=True)
         threading.Event().wait(60)

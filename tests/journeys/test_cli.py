@@ -14,6 +14,7 @@ import pytest
 
 from ditflow import MotionEmbedding
 from ditflow.cli import main
+from ditflow.errors import DitflowError
 from ditflow.runs.claim import claim
 from ditflow.runs.predictions import slug
 from ditflow.video.reading import read_video
@@ -149,6 +150,21 @@ def test_a_second_fit_in_the_same_folder_is_refused(fitted, reference_video, tmp
     assert (out / "video-original.mp4").read_text() == "kept"
     assert not (out / "video-1-a-red-circle.mp4").exists()
     assert MotionEmbedding.load(out / "motion.safetensors").header.target == "latents"
+
+
+def test_the_folder_of_an_embedding_is_read_like_its_file(fitted, tmp_path):
+    header = MotionEmbedding.load(fitted).header
+    assert header == MotionEmbedding.load(fitted / "motion.safetensors").header
+    with pytest.raises(DitflowError, match="motion.safetensors does not exist"):
+        MotionEmbedding.load(tmp_path)
+
+
+def test_a_quiet_predict_shows_no_progress(fitted, tmp_path, capfd):
+    given = ["--embedding", str(fitted), "--output", str(tmp_path), "--prompts", PROMPT]
+    assert main(["predict", *given, "--trainer.enable_progress_bar", "false"]) == 0
+    out, err = capfd.readouterr()
+    assert "Wrote to" in out
+    assert "%" not in out + err
 
 
 def test_inspect_shows_what_is_in_it(fitted, capsys):

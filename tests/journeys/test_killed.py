@@ -10,6 +10,7 @@ import os
 import random
 import signal
 import sys
+import threading
 import time
 from itertools import count
 from pathlib import Path
@@ -20,6 +21,7 @@ import torch
 from ditflow import MotionEmbedding
 from ditflow.backbones.cogvideox.adapter import CogVideoXBackbone
 from ditflow.cli import main
+from ditflow.runs.claim import claim
 from ditflow.video.reading import read_video
 from tests.pages.parsing import Page
 
@@ -27,7 +29,7 @@ CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["ditflow.commands.fit_and_predict", "decord", "tensorboard"])
 
 
-def run(args, log, writes, write=None, moment=None, interrupt=None, call=None):
+def run(args, log, writes, write=None, moment=None, interrupt=None, call=None, twice=None):
     """A process's work: a command, ended before its n-th flush of a file, or after a time.
 
     Args:
@@ -38,6 +40,7 @@ def run(args, log, writes, write=None, moment=None, interrupt=None, call=None):
         moment: seconds after which it is killed.
         interrupt: the flush at which it is sent SIGTERM, as by a scheduler.
         call: the method of the backbone, and which call of it, in which it is killed.
+        twice: seconds after which Ctrl-C is pressed twice, and between the two.
     """
     torch.set_num_threads(1)
     sys.stdout = sys.stderr = Path(log).open("w")  # noqa: SIM115
@@ -54,9 +57,17 @@ def run(args, log, writes, write=None, moment=None, interrupt=None, call=None):
     os.fsync = counted
     if call is not None:
         kill_in(*call)
+    if twice is not None:
+        threading.Thread(target=press_twice, args=twice, daemon=True).start()
     signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends the process
     signal.setitimer(signal.ITIMER_REAL, moment or 0)
     raise SystemExit(main(args))
+
+
+def press_twice(moment, apart):
+    for seconds in (moment, apart):
+        time.sleep(seconds)
+        os.kill(os.getpid(), signal.SIGINT)
 
 
 def kill_in(method, number):
@@ -156,6 +167,21 @@ def test_killed_at_random_moments(moments, command, undisturbed, tmp_path):
         assert process(given, tmp_path / "log", moment=moment)[0] in (-signal.SIGALRM, 0)
         if not (folder / "video.mp4").exists():
             goes_on(command, expected, folder)
+
+
+@pytest.mark.parametrize("moments", [1, pytest.param(20, marks=pytest.mark.slow)])
+def test_stopped_twice_it_ends_at_once_and_lets_go(moments, command, undisturbed, tmp_path):
+    _, _, seconds = undisturbed
+    chosen = random.Random(command[command.index("--target") + 1])
+    longer = [*command, "--steps", "500", "--model.guided_share", "0.01"]
+    for number in range(moments):
+        folder, log = tmp_path / str(number), tmp_path / "log"
+        twice = chosen.uniform(0.3, 1) * seconds, chosen.choice([0, 0.3]) * chosen.random()
+        status, _ = process([*longer, "--output", str(folder)], log, twice=twice)
+        assert status == 130
+        assert "Traceback" not in log.read_text()
+        with claim(folder):
+            pass
 
 
 @pytest.mark.parametrize(("flush", "killed"), [(3, None), (4, 5)])

@@ -18,6 +18,7 @@ from transformers import T5Config, T5EncoderModel
 
 from ditflow.backbones.cogvideox.adapter import CogVideoXBackbone
 from ditflow.backbones.cogvideox.published import PUBLISHED, TEXT_ENCODER
+from ditflow.backbones.cogvideox.tiling import enable_tiling
 from ditflow.errors import DitflowError, reason_of
 from ditflow.utils.shipped import embedded_backbones, source_of
 
@@ -42,7 +43,7 @@ def load_pipeline(options: Mapping[str, Any], device: torch.device) -> CogVideoX
     if options["vae_slicing"]:
         pipeline.vae.enable_slicing()
     if options["vae_tiling"]:
-        pipeline.vae.enable_tiling()
+        enable_tiling(pipeline.vae)
     return pipeline
 
 
