@@ -25,6 +25,7 @@ from ditflow.reference import ReferenceVideo, read_reference
 from ditflow.runs.predictions import Predictions
 from ditflow.utils.distributed import local_share
 from ditflow.utils.hashing import hash_of, hash_of_files, hash_of_tensors
+from ditflow.video.cropping import Crop
 from ditflow.video.in_memory import Frames
 from ditflow.video.reading import FrameRange
 
@@ -58,9 +59,11 @@ class MotionDataModule(LightningDataModule):
         prompts_file: more prompts, one a line.
         start_frame: first frame taken from the reference.
         num_frames: frames taken at most, cut to 4k+1; by default what the backbone was trained on.
-        stride: take every so many frames.
+        stride: take every so many frames; by default so many of a video file a second as `fps`.
         resample: resample the whole reference to `num_frames` in place of cutting it.
         height, width: of the video, in pixels; by default what the backbone was trained on.
+        crop: how the reference comes to that size: `center` cuts its sides off, `none` adds black,
+            which does not guide, and `x,y,w,h` takes that part of it, in its pixels.
         fps: frames a second of written videos; by default what the backbone was trained at, and of
             a predict the fit's.
         embedding: of a predict: the motion.safetensors of a fit, its folder, or `user/name` on the
@@ -78,10 +81,11 @@ class MotionDataModule(LightningDataModule):
         prompts_file: Path | None = None,
         start_frame: int = 0,
         num_frames: int | None = None,
-        stride: int = 1,
+        stride: int | None = None,
         resample: bool = False,
         height: int | None = None,
         width: int | None = None,
+        crop: str = "center",
         fps: float | None = None,
         embedding: Path | None = None,
         seeds: list[int] | None = None,
@@ -94,8 +98,8 @@ class MotionDataModule(LightningDataModule):
         """Of a fit; either may be set to frames in memory."""
         self.embedding = None if embedding is None else Path(embedding)
         self.prompts = read_prompts(prompts or (), prompts_file)
-        self.range = FrameRange(start_frame, num_frames, stride, resample)
-        self.height, self.width = height, width
+        self.range = FrameRange(start_frame, num_frames, stride, resample, fps)
+        self.height, self.width, self.crop = height, width, Crop.parse(crop)
         if fps is not None and not LEAST_FPS <= fps <= MOST_FPS:
             raise DitflowError(f"fps={fps} must be at least {LEAST_FPS} and at most {MOST_FPS}.")
         for seed in seeds or ():
@@ -131,9 +135,11 @@ class MotionDataModule(LightningDataModule):
     def setup(self, stage: str) -> None:
         module = self._module
         if stage == "fit":
-            frames, mask, numbers = self.read_reference(module.backbone)
+            read = self.read_reference(module.backbone)
             module.encode_prompts(local_share(module.trainer, self.prompts))
-            self.reference = module.encode_reference(frames, self.cache, mask, numbers)
+            self.reference = module.encode_reference(
+                read.frames, self.cache, read.mask, read.numbers
+            )
         elif stage == "predict":
             self.load_motion(module)
             module.encode_prompts(item.prompt for item in self.missing())
@@ -169,6 +175,12 @@ class MotionDataModule(LightningDataModule):
         return self.read.mask
 
     @property
+    def numbers(self) -> list[int]:
+        """Of the reference's frames in its file, once it is read."""
+        assert self.read is not None
+        return list(self.read.numbers or ())
+
+    @property
     def loaded_motion(self) -> MotionEmbedding:
         """The embedding of a predict, once it is loaded."""
         assert self.motion is not None
@@ -176,13 +188,13 @@ class MotionDataModule(LightningDataModule):
 
     def read_reference(self, backbone: Backbone) -> ReferenceVideo:
         """The reference and its mask at the backbone's size; read once for backbones of one."""
-        wanted = *backbone.default_size(), backbone.temporal_ratio
+        wanted = *backbone.default_size(), backbone.temporal_ratio, backbone.fps
         size, video, mask = self._read_for
         # Either may be set anew, to frames, which have no other equality.
         other = video is not self.video or mask is not self.mask
         if self.read is None or size != wanted or other:
             self.read = read_reference(
-                backbone, self.video, self.mask, self.range, self.height, self.width
+                backbone, self.video, self.mask, self.range, self.height, self.width, self.crop
             )
             self._read_for = wanted, self.video, self.mask
             self._own_fps = backbone.fps
@@ -284,6 +296,8 @@ def run_of(
     return {
         "backbone": module.backbone.fingerprint(),
         "prompts": list(data.prompts),
+        "frames taken": data.numbers,
+        "crop": str(data.crop),
         "reference frames": hash_of_tensors(data.frames),
         "mask": None if data.mask_on_frames is None else hash_of_tensors(data.mask_on_frames),
         **sampling,

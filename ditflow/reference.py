@@ -11,10 +11,11 @@ from ditflow.errors import DitflowError
 from ditflow.functional.token_mask import token_mask
 from ditflow.utils.cache import cached_tensor
 from ditflow.utils.hashing import hash_of_tensors
+from ditflow.video.cropping import Crop
 from ditflow.video.in_memory import Frames, open_video_or_frames
 from ditflow.video.masks import read_mask
 from ditflow.video.reading import FrameRange
-from ditflow.video.sizing import fit_length, fit_size, fitting_count
+from ditflow.video.sizing import fit_length, fit_size, fitting_count, resize_and_crop
 
 
 class ReferenceVideo(NamedTuple):
@@ -24,11 +25,13 @@ class ReferenceVideo(NamedTuple):
         frames: [T, 3, height, width] in [0, 1], T = 4k+1.
         mask: [T, height, width] in [0, 1], 1 where the object is that guides; None for all of it.
         numbers: of the frames in the file, as `start_frame` counts them; None of no file.
+        source: (height, width) that they had there; None of no file.
     """
 
     frames: torch.Tensor
     mask: torch.Tensor | None
     numbers: tuple[int, ...] | None = None
+    source: tuple[int, int] | None = None
 
 
 def read_reference(
@@ -38,6 +41,7 @@ def read_reference(
     frames: FrameRange = FrameRange(),
     height: int | None = None,
     width: int | None = None,
+    crop: Crop = Crop(),
 ) -> ReferenceVideo:
     """Read a reference and its mask, cut, resized and cropped to what a backbone takes.
 
@@ -45,8 +49,10 @@ def read_reference(
         backbone: what the reference is for.
         video: file, folder of frames, or frames in memory.
         mask: of the part that guides; see `read_mask`.
-        frames: to take; at most what the backbone was trained on, unless they say a count.
+        frames: to take; at most what the backbone was trained on, unless they say a count, and as
+            many a second, unless they say how many or a stride.
         height, width: in pixels; by default what the backbone was trained on.
+        crop: how the frames come to that size; what is added to them does not guide.
 
     Raises:
         DitflowError: no video, one that cannot be read, or a size or mask that does not fit.
@@ -59,13 +65,18 @@ def read_reference(
     most, ratio = frames.count or most, backbone.temporal_ratio
     # Resampling hits a fitting count at once; cutting says what was asked for and kept.
     count = fitting_count(most, ratio)
-    frames = replace(frames, count=count if frames.resample else most)
+    fps = frames.fps or backbone.fps
+    frames = replace(frames, count=count if frames.resample else most, fps=fps)
     footage = fit_length(open_video_or_frames(video, frames), most, ratio)
-    fitted = None
+    source, fitted = (footage.height, footage.width), None
+    crop.taken(*source, f"video={footage.path}")
     if mask is not None:
-        source = len(footage), footage.height, footage.width
-        fitted = read_mask(mask, video, frames, source, (height, width))
-    return ReferenceVideo(fit_size(footage, height, width), fitted, tuple(footage.numbers))
+        fitted = read_mask(mask, footage, (height, width), crop)
+    elif crop.padded:
+        inside = resize_and_crop(torch.ones(1, 1, *source), height, width, crop)[0]
+        fitted = None if inside.all() else inside.expand(len(footage), -1, -1)
+    pixels = fit_size(footage, height, width, crop)
+    return ReferenceVideo(pixels, fitted, tuple(footage.numbers), source)
 
 
 def reference_input(backbone: Backbone, latents: torch.Tensor, empty: torch.Tensor) -> PassInput:

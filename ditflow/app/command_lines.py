@@ -26,6 +26,7 @@ class Choices:
 
     Attributes:
         num_frames: None for what the presets say.
+        stride: None for as many frames a second as the video has.
         mask: of the part of the reference that guides; None for all of it.
     """
 
@@ -34,7 +35,7 @@ class Choices:
     injection: bool = _choice("--injection", "KV injection")
     optimization_steps: int = _choice("--model.optimization_steps", "Adam steps a guided step")
     start_frame: int = _choice("--start-frame", "First frame", True)
-    stride: int = _choice("--stride", "Every so many frames", True)
+    stride: int | None = _choice("--stride", "Every so many frames", True)
     num_frames: int | None = _choice("--num-frames", "Frames", True)
     block: int = _choice("--block", "Guided block", True)
     confidence: bool = _choice("--confidence", "Confidence")

@@ -186,7 +186,7 @@ def _options(on: Handlers) -> list[Any]:
         steps = _number("optimization_steps", preset, elem_id="adam-steps")
     with gr.Row():
         start = _number("start_frame", preset)
-        stride = _number("stride", preset)
+        stride = _number("stride", preset, placeholder="By the video's rate")
     with gr.Row():
         frames = _number("num_frames", preset, placeholder="The preset's")
         block = _number("block", preset, elem_id="block")

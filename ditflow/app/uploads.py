@@ -9,7 +9,8 @@ from ditflow.errors import DitflowError
 from ditflow.runs.predictions import slug
 from ditflow.utils.files import atomic_write, written
 from ditflow.utils.hashing import hash_of_files
-from ditflow.video.reading import IMAGE_SUFFIXES, frame_count, read_picture
+from ditflow.video.folder import IMAGE_SUFFIXES, read_picture
+from ditflow.video.reading import frame_count
 
 REFERENCES, MASKS, EMBEDDINGS = "references", "masks", "embeddings"
 """Folders of what is kept."""

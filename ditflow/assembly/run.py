@@ -5,7 +5,7 @@ import signal
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -102,12 +102,19 @@ class Run:
             DitflowError: names it, and what to do.
         """
         self.module.objective.check_mask(self.data.mask)
-        self.data.read_reference(self.module.backbone)
+        earlier = resumed is not None and "frames taken" not in resumed
+        if earlier and self.data.range.stride is None:  # of when rates were not looked at
+            self.data.range = replace(self.data.range, stride=1)
+        mask = self.data.read_reference(self.module.backbone).mask
+        self.module.objective.check_mask(mask)
         self.injection.check(self.module.backbone)
         self.warn_of_prompts()
         check_readable(header_of(self.module, self.data, self.used_injection))
         if resumed is not None:
-            check_same_run(resumed, run_of(self.module, self.data, self.used_injection))
+            own = run_of(self.module, self.data, self.used_injection)
+            # Earlier runs say neither; their frames are compared all the same.
+            unsaid = {"frames taken": own["frames taken"], "crop": "center"}
+            check_same_run(unsaid | dict(resumed), own)
 
     def check_predict(self) -> None:
         """Find all that can be wrong with a predict's input, and warn of what its videos will be.

@@ -23,7 +23,8 @@ class Reference:
         video: file or folder of frames.
         caption, subject, scene: prompts, see `CATEGORIES`.
         mask: image, video or folder of what alone is to guide; None for all of the video.
-        start_frame, num_frames, stride: what is taken of the video.
+        start_frame, num_frames, stride: what is taken of the video; without a stride, of a file
+            as many frames a second as the results have.
         seed: the manifest's seeds are added to it. With a seed of its own, each video starts from
             other noise; with one noise for all, a method's mean hangs on what that one draws.
     """
@@ -36,7 +37,7 @@ class Reference:
     mask: Path | None = None
     start_frame: int = 0
     num_frames: int | None = None
-    stride: int = 1
+    stride: int | None = None
     seed: int = 0
 
     def prompt(self, category: str) -> str:
@@ -79,7 +80,7 @@ class VideoList(References):
             f"references: number {number} has {name}: null"
             for number, reference in enumerate(self.listed, 1)
             for name, value in vars(reference).items()
-            if value is None and name not in ("mask", "num_frames")
+            if value is None and name not in ("mask", "num_frames", "stride")
         ]
         if empty:
             return empty
@@ -116,6 +117,8 @@ class VideoList(References):
                 reference,
                 video=self.root / reference.video,
                 mask=None if reference.mask is None else self.root / reference.mask,
+                # Of a folder every frame is taken, and results' keys are those of before.
+                stride=reference.stride or (1 if (self.root / reference.video).is_dir() else None),
             )
             for reference in self.listed
         ]

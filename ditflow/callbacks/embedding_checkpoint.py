@@ -132,5 +132,7 @@ def header_of(
         masked=data.mask is not None,
         mask=mask,
         mask_sha256=mask_digest,
+        frames_taken=tuple(data.numbers),
+        crop=str(data.crop),
         confidence=getattr(module.objective, "confidence", False) is True,
     )

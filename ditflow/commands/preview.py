@@ -18,7 +18,8 @@ from ditflow.runs.claim import claim
 from ditflow.runs.progress import RunProgress
 from ditflow.settings.options import over_default
 from ditflow.settings.stacked import read_settings
-from ditflow.utils.files import atomic_write
+from ditflow.utils.files import atomic_write, missing
+from ditflow.video.cropping import Crop
 from ditflow.video.reading import FrameRange
 from ditflow.video.writing import write_video
 
@@ -36,6 +37,8 @@ def preview(
     stride: int | None = None,
     height: int | None = None,
     width: int | None = None,
+    crop: str | None = None,
+    fps: float | None = None,
     backbone: str | None = None,
     device: str | None = None,
     dtype: Dtype | None = None,
@@ -54,11 +57,14 @@ def preview(
         block: That a fit would read; by default the preset's.
         blocks: To show; by default that one and some around it.
         num_frames: By default the preset's.
+        stride: By default so many frames of a file a second as the video has.
+        crop: center, none (black is added) or x,y,w,h.
+        fps: Frames a second of the video; by default the preset's.
         backbone: In place of the preset's.
     """
     for name, path in (("video", video), ("mask", mask)):
         if path is not None and not path.exists():
-            raise DitflowError(f"{name}={path} does not exist; give a video file or a folder.")
+            raise missing(name, path)
     configs = over_default(config or [])
     settings = read_settings(*configs)
     objective = settings.model["objective"] or AttentionMotionFlow()
@@ -72,18 +78,20 @@ def preview(
     guided = settings.model["block"] if block is None else block
     shown = _blocks(blocks, guided, loaded)
     frames = {"start_frame": start_frame, "num_frames": num_frames, "stride": stride}
-    data = settings.data | _given(mask=mask, height=height, width=width, **frames)
-    chosen = FrameRange(data["start_frame"], data["num_frames"], data["stride"], data["resample"])
-    size = data["height"], data["width"]
+    size = {"height": height, "width": width, "crop": crop, "fps": fps}
+    data = settings.data | _given(mask=mask, **size, **frames)
+    names = "start_frame", "num_frames", "stride", "resample", "fps"
+    chosen = FrameRange(*(data[name] for name in names))
+    seen = data["height"], data["width"], Crop.parse(data["crop"])
     paths = [output / name for name in ("preview.png", "preview.mp4")]
     with ExitStack() as held, RunProgress() as progress:
-        reference = read_reference(loaded, video, data["mask"], chosen, *size)
+        reference = read_reference(loaded, video, data["mask"], chosen, *seen)
         _check_motion(loaded, reference)
         held.enter_context(claim(output))
         progress.begin(output)
         motion = read_motion(loaded, objective, reference, shown, guided, data["cache"])
         lines = findings(motion)
-        title = describe(motion, video.name, loaded.name)
+        title = describe(motion, video.name, loaded.name, seen[-1])
         described = f"{title}\n{as_table(motion)}"
         print(described)
         progress.say("result", described)
@@ -123,11 +131,17 @@ def _check_motion(backbone: Backbone, reference: ReferenceVideo) -> None:
         )
 
 
-def describe(motion: ReferenceMotion, video: str, backbone: str) -> str:
+def describe(motion: ReferenceMotion, video: str, backbone: str, crop: Crop) -> str:
     """What was read, in a line."""
-    frames, _, height, width = motion.reference.frames.shape
+    frames, _, *size = motion.reference.frames.shape
     tokens = " x ".join(map(str, motion.grid))
-    return f"{video} on {backbone}, {frames} frames of {height}x{width}, {tokens} tokens"
+    said = f"{video} on {backbone}, {frames} frames of {size[0]}x{size[1]}, {tokens} tokens"
+    source = motion.reference.source
+    if source is None or (crop == Crop() and source[0] * size[1] == source[1] * size[0]):
+        return said
+    return (
+        f"{said}, crop {crop}: {crop.kept(source, (size[0], size[1]))} of {source[1]}x{source[0]}"
+    )
 
 
 def as_table(motion: ReferenceMotion) -> str:

@@ -3,9 +3,11 @@
 import csv
 import io
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from ditflow.assembly.calls import prediction
@@ -16,8 +18,9 @@ from ditflow.metrics import TrackerName
 from ditflow.metrics.scorer import HEADINGS, Scorer
 from ditflow.runs.claim import claim, refuse_results
 from ditflow.runs.folder import COMPARISON, EMBEDDING, FINISHED, SCORES
-from ditflow.utils.files import write_text
-from ditflow.video.reading import FrameRange, read_video
+from ditflow.utils.files import missing, write_text
+from ditflow.video.cropping import Crop
+from ditflow.video.reading import FrameRange, open_footage, read_video
 from ditflow.video.sizing import fit_size
 
 MADE = (SCORES, EMBEDDING, FINISHED, COMPARISON, "[!.]*-seed*.json")
@@ -34,7 +37,7 @@ def score(
     prompts_file: Path | None = None,
     seeds: Sequence[int] | None = None,
     start_frame: int = 0,
-    stride: int = 1,
+    stride: int | None = None,
     tracker: TrackerName = "lucas-kanade",
     clip: str = "sprites-clip",
     grid: int = 55,
@@ -53,6 +56,8 @@ def score(
         videos: Videos to score.
         prompts_file: More prompts, one a line.
         seeds: By default the fit's.
+        stride: Every so many frames of the reference; by default those that the fit took, or of a
+            file as many a second as the first of the videos has.
         clip: CLIP model of IQ.
         grid: Tracks start on grid x grid points.
         output: Folder of all that is made.
@@ -60,7 +65,10 @@ def score(
     """
     if (embedding is None) == (videos is None):
         raise DitflowError("test takes either --embedding or --videos, and one of them.")
-    reference = read_video(video, FrameRange(start_frame, None, stride))
+    if not video.exists():
+        raise missing("video", video)
+    frames, crop = FrameRange(start_frame, None, stride), Crop()
+    taken: tuple[int, ...] = ()
     scorer = Scorer(tracker, clip, grid)
     kept = () if overwrite else (SCORES,) if embedding is None else MADE
     refuse_results(output, kept, resumable=False)
@@ -69,20 +77,36 @@ def score(
         texts = read_prompts(prompts or (), prompts_file)
     if embedding is None:
         scored = _given(videos or (), texts or [])
+        file = open_footage(videos[0]).file if videos else None
+        frames = replace(frames, fps=None if file is None else file.even[1])
     else:
-        scored = _made(prediction(embedding, texts, seeds, backbone)[1], output)
+        run = prediction(embedding, texts, seeds, backbone)[1]
+        scored, header = _made(run, output), run.data.loaded_motion.header
+        crop = Crop.parse(header.crop)
+        if header.frames_taken:  # earlier fits took every frame
+            taken, frames = header.frames_taken, replace(frames, fps=header.fps)
+    reference = _read(video, frames, taken)
     with claim(output):
         # Again: a backbone may have been loaded for minutes, while another run has ended here.
         refuse_results(output, kept, resumable=False)
         rows = []
         for name, pixels, prompt in scored:
             # The reference as large as the video: tracks are compared, not pixels.
-            fitted = fit_size(reference, *pixels.shape[-2:])
+            height, width = pixels.shape[-2:]
+            fitted = fit_size(reference, height, width, crop)
             rows.append({"video": name, "prompt": prompt, **scorer.score(pixels, fitted, prompt)})
         path = output / SCORES
         write_text(path, _as_csv(rows))
     print(_as_table(rows, scorer))
     print(f"Wrote to {output}:\n  {path}")
+
+
+def _read(video: Path, frames: FrameRange, taken: tuple[int, ...]) -> np.ndarray:
+    """The reference, as a fit took it if nothing else is said."""
+    footage = open_footage(video, frames)
+    if taken and (frames.start, frames.stride) == (0, None) and taken[-1] < footage.available:
+        footage = replace(footage, numbers=list(taken))
+    return np.stack(list(footage))
 
 
 def _given(paths: Sequence[Path], prompts: list[str]) -> Iterator[tuple[str, torch.Tensor, str]]:

@@ -24,7 +24,7 @@ from ditflow.video.reading import read_video
 from ditflow.video.sizing import as_tensor
 from ditflow.video.writing import write_video
 
-REINSTALL = "pip install --force-reinstall imageio-ffmpeg decord2"
+REINSTALL = "pip install --force-reinstall imageio-ffmpeg"
 ROOM = 25 * GIB
 """That the largest preset's model takes, about."""
 INDEX = "model_index.json"

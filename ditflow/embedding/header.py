@@ -21,6 +21,7 @@ SEEDS = range(-(2**63), 2**64)
 Text = Annotated[str, Meta(max_length=10_000, pattern="^[^\ud800-\udfff]*$")]
 Count = Annotated[int, Meta(ge=1, le=10_000)]
 Size = Annotated[int, Meta(ge=1, le=2**15)]
+Frame = Annotated[int, Meta(ge=0, le=2**31)]
 Timestep = Annotated[int, Meta(ge=0, le=10**6)] | Annotated[float, Meta(ge=0, le=10**6)]
 
 
@@ -49,6 +50,8 @@ class EmbeddingHeader:
             known.
         mask, mask_sha256: the mask's file name and hash; empty without one.
         confidence: whether displacements counted by how sure the attention was; as `masked`.
+        frames_taken: numbers of the reference's frames, counted from 0; empty in older files.
+        crop: how they came to the size: `center`, `none` or `x,y,w,h`.
         format_version: of this file.
     """
 
@@ -79,6 +82,8 @@ class EmbeddingHeader:
     mask: Text = ""
     mask_sha256: Text = ""
     confidence: bool = False
+    frames_taken: Annotated[tuple[Frame, ...], Meta(max_length=10_000)] = ()
+    crop: Text = "center"
     format_version: int = FORMAT_VERSION
 
     def look_warning(self, prompts: Sequence[str]) -> str | None:

@@ -60,7 +60,7 @@ class Objective(ABC):
         if mask is not None:
             raise DitflowError(
                 f"mask: {type(self).__name__} compares whole frames and takes no mask; leave "
-                "--mask out, or use AttentionMotionFlow."
+                "--mask and --crop none out, or use AttentionMotionFlow."
             )
 
     def weight(

@@ -50,7 +50,7 @@ def farthest(motion: ReferenceMotion) -> float:
     Tracks start in the first frame in which the mask has something, and if that is the last one
     they are followed back from it.
     """
-    frames, mask, _ = motion.reference
+    frames, mask = motion.reference.frames, motion.reference.mask
     if mask is not None:
         first = int((mask > 0.5).flatten(1).any(1).float().argmax())
         if first == len(frames) - 1:

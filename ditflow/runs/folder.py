@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ditflow.errors import DitflowError
 from ditflow.runs.claim import claim, refuse_results, remove_results
+from ditflow.utils.files import missing
 
 CONFIG = "config.yaml"
 PAGE = "index.html"
@@ -47,7 +48,7 @@ def check_inputs(inputs: Mapping[str, Path | str | None]) -> None:
     """
     for name, path in inputs.items():
         if path is not None and not Path(path).exists():
-            raise DitflowError(f"{name}={path} does not exist; give a video file or a folder.")
+            raise missing(name, Path(path))
 
 
 @dataclass(frozen=True)

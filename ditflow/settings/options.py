@@ -25,6 +25,7 @@ SHORT = {
     "--stride": "--data.stride",
     "--height": "--data.height",
     "--width": "--data.width",
+    "--crop": "--data.crop",
     "--fps": "--data.fps",
     "--embedding": "--data.embedding",
     "--prompt": "--data.prompts",

@@ -28,6 +28,7 @@ UNHEEDED: Mapping[str, Mapping[str, str]] = {
                 "--data.resample",
                 "--data.height",
                 "--data.width",
+                "--data.crop",
                 "--data.store_reference",
                 "--model.target",
                 "--model.parameterization",

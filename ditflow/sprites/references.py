@@ -41,7 +41,7 @@ class SpritesReferences(References):
             if not path.exists():
                 write_video(render([clip])[0], path, FPS)
             noise = seed - self.first_seed
-            made.append(Reference(name=f"clip-{seed}", video=path, seed=noise, **prompts))
+            made.append(Reference(name=f"clip-{seed}", video=path, stride=1, seed=noise, **prompts))
         return made
 
     def extra(self, video: torch.Tensor, reference: torch.Tensor, prompt: str) -> dict[str, float]:

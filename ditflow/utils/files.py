@@ -1,6 +1,7 @@
 """Output folders, and files written whole or not at all."""
 
 import os
+import re
 import secrets
 import sys
 import tempfile
@@ -12,6 +13,18 @@ from errno import EACCES, EDQUOT, ENOSPC, ENOTDIR
 from pathlib import Path
 
 from ditflow.errors import DitflowError, reason_of
+
+
+def missing(option: str, path: Path) -> DitflowError:
+    """That a file an option names is not there; of an address, what to do first."""
+    address = re.match(r"(https?|ftp):[/\\\\]+(.+)", str(path))  # of which a path keeps one slash
+    if address is not None:
+        named = f"{address[1]}://{address[2]}"
+        return DitflowError(
+            f"{option}={named} is not downloaded; do so first, such as by curl -LO {named}, and "
+            "give the file."
+        )
+    return DitflowError(f"{option}={path} does not exist; give a video file or a folder of frames.")
 
 
 def make_output(folder: Path) -> None:

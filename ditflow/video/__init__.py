@@ -26,8 +26,7 @@ __all__ = [
     "write_video",
 ]
 
-# The process that looks into a video (`ditflow.video.probing`) has no need of torch, which takes
-# seconds to import.
+# Who counts a video's frames has no need of torch, which takes seconds to import.
 __getattr__ = importer(
     __name__,
     {

@@ -27,7 +27,7 @@ class FramesInMemory(Footage):
         pixels: all frames, [T, height, width, 3], uint8.
     """
 
-    pixels: np.ndarray = field(repr=False, compare=False)
+    pixels: np.ndarray = field(kw_only=True, repr=False, compare=False)
 
     def __iter__(self) -> Iterator[np.ndarray]:
         for number in self.numbers:
@@ -53,7 +53,7 @@ def open_video_or_frames(
             "so give a longer video or a smaller start_frame or stride."
         )
     height, width = pixels.shape[1:3]
-    return FramesInMemory(named, option, numbers, height, width, pixels)
+    return FramesInMemory(named, option, numbers, len(pixels), height, width, pixels=pixels)
 
 
 def count_frames(video: Path | str | Frames, option: str = "video") -> int:

@@ -1,14 +1,18 @@
 """Read a mask: which part of the reference is to guide."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from ditflow.errors import DitflowError
+from ditflow.utils.files import missing
+from ditflow.video.cropping import Crop
+from ditflow.video.folder import IMAGE_SUFFIXES, read_picture
 from ditflow.video.in_memory import Frames, count_frames, mask_pixels, open_video_or_frames
-from ditflow.video.reading import IMAGE_SUFFIXES, FrameRange, read_picture
+from ditflow.video.reading import Footage
 from ditflow.video.sizing import resize_and_crop
 
 OBJECT = 64
@@ -17,21 +21,16 @@ of DAVIS annotations; what compression leaves of black is not."""
 
 
 def read_mask(
-    mask: Path | Frames,
-    video: Path | Frames,
-    frames: FrameRange,
-    source: tuple[int, int, int],
-    size: tuple[int, int],
+    mask: Path | Frames, reference: Footage, size: tuple[int, int], crop: Crop = Crop()
 ) -> torch.Tensor:
-    """A mask of a reference, cut, resized and cropped exactly as the reference was.
+    """A mask of a reference, cut, resized and cropped exactly as the reference is.
 
     Args:
         mask: one image for all frames, or a video or folder with one for each of the reference's;
             or either in memory.
-        video: the reference's file, folder or frames.
-        frames: taken from the reference.
-        source: (frames, height, width) of the reference as it was read, cut but not resized.
-        size: (height, width) that it was fitted to.
+        reference: the frames that are taken of it.
+        size: (height, width) that it is fitted to.
+        crop: how.
 
     Returns:
         [T, height, width], float32 in [0, 1], 1 where the object is.
@@ -40,42 +39,41 @@ def read_mask(
         DitflowError: no such file, not a mask of this reference, or one that leaves nothing.
     """
     if isinstance(mask, Path) and not mask.exists():
-        raise DitflowError(
-            f"mask={mask} does not exist; give an image, a video or a frames folder."
-        )
+        raise missing("mask", mask)
     path = mask if isinstance(mask, Path) else "the mask given"
-    reference = video if isinstance(video, Path) else "the frames given"
-    length, *own = source
     still = _still_image(mask)
     if still is not None:
         covered: Iterable[np.ndarray] = still
         height, width = still.shape[1:]
     else:
-        counts = count_frames(mask, "mask"), count_frames(video)
-        if counts[0] != counts[1]:
+        count = count_frames(mask, "mask")
+        if count != reference.available:
             raise DitflowError(
-                f"mask={path} has {counts[0]} frames, but video={reference} has {counts[1]}; give "
-                "a mask with a frame for each, or one image for all."
+                f"mask={path} has {count} frames, but video={reference.path} has "
+                f"{reference.available}; give a mask with a frame for each, or one image for all."
             )
-        footage = open_video_or_frames(mask, frames, "mask")[:length]
+        footage = replace(open_video_or_frames(mask, option="mask"), numbers=reference.numbers)
         height, width = footage.height, footage.width
         covered = (frame.max(-1) > OBJECT for frame in footage)
+    own = reference.height, reference.width
     # Another resolution is no harm; other proportions are another picture.
     if abs(height * own[1] - width * own[0]) > max(height, width, *own):
         raise DitflowError(
-            f"mask={path} is {height}x{width}, but video={reference} is {own[0]}x{own[1]} (height "
-            "x width); give a mask of the reference's size or proportions."
+            f"mask={path} is {height}x{width}, but video={reference.path} is {own[0]}x{own[1]} "
+            "(height x width); give a mask of the reference's size or proportions."
         )
+    crop = crop.scaled(height / own[0], width / own[1])
     fitted = [
-        resize_and_crop(torch.from_numpy(frame)[None, None].float(), *size) for frame in covered
+        resize_and_crop(torch.from_numpy(frame)[None, None].float(), *size, crop)
+        for frame in covered
     ]
     whole = torch.cat(fitted)[:, 0]
     if not whole.any():
         raise DitflowError(
             f"mask={path} leaves nothing of the reference as the model sees it; the object must "
-            "be white and the rest black, and inside the centre crop and the frames taken."
+            "be white and the rest black, and inside the crop and the frames taken."
         )
-    return whole.expand(length, -1, -1)
+    return whole.expand(len(reference), -1, -1)
 
 
 def _still_image(mask: Path | Frames) -> np.ndarray | None:

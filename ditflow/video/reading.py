@@ -1,89 +1,119 @@
 """Read a reference video or a folder of frames."""
 
 import logging
-import re
-import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
 
 from ditflow.errors import DitflowError
-from ditflow.video.decoding import decoded, evenly_timed, open_video
-from ditflow.video.probing import Probed, probe
+from ditflow.utils.files import missing
+from ditflow.video.ffmpeg import Failed
+from ditflow.video.file import Damaged, VideoFile, open_file
+from ditflow.video.folder import MOST_PIXELS, frames_of_folder, images_of, read_frame
+from ditflow.video.refusals import refusal, refusal_of_picture
 
 log = logging.getLogger(__name__)
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
-
-MOST_PIXELS = 2**25
-"""Of a frame, height times width: 8K has 33,177,600."""
-
-AT_ONCE = 2**29
-"""Bytes of frames that are decoded before they are made use of, such as 21 frames of 4K."""
+SAME_RATE = 1.05
+"""Times that a rate may be another's and count as the same: to leave out a frame now and then
+would show more."""
 
 
 @dataclass(frozen=True)
 class FrameRange:
-    """Which frames to take: at most `count` from `start`, every `stride`-th; None takes all.
+    """Which frames to take: at most `count` from `start` on; None takes all.
 
-    With `resample` exactly `count`, spread evenly over all of these.
+    Every `stride`-th; without a stride, of a file that has more than `fps` frames a second, so many
+    of them. With `resample` exactly `count`, spread evenly over all of these.
     """
 
     start: int = 0
     count: int | None = None
-    stride: int = 1
+    stride: int | None = None
     resample: bool = False
+    fps: float | None = None
 
     def __post_init__(self) -> None:
         for option, value, least in (("start", self.start, 0), ("stride", self.stride, 1)):
-            if value < least:
+            if value is not None and value < least:
                 raise DitflowError(f"{option}={value} must be at least {least}.")
         if self.count is not None and self.count < 1:
             raise DitflowError(f"num_frames={self.count} must be at least 1.")
 
-    def indices(self, available: int, path: Path, name: str = "Reference") -> list[int]:
-        """Frame numbers to read, said where they are not all; a start beyond the end is refused."""
-        chosen = list(range(self.start, available, self.stride))
-        if not chosen:
+    def indices(
+        self, available: int, path: Path, name: str = "Reference", rate: float | None = None
+    ) -> list[int]:
+        """Frame numbers to read, said where they are not all.
+
+        Args:
+            available: how many there are.
+            path, name: of what they are taken of, for messages.
+            rate: frames a second; None of what has none, such as a folder.
+
+        Raises:
+            DitflowError: a start beyond the end.
+        """
+        if self.start >= available:
             raise DitflowError(
                 f"start_frame={self.start} is beyond the {available} frames of {path}; "
                 f"use 0 to {available - 1}."
             )
+        step, rates = self._step(rate, name)
+        # The nearest frame at even times.
+        near = np.floor(np.arange(self.start, available, step) + 0.5).astype(int)
+        chosen = near[near < available].tolist()
         if self.resample and self.count is not None:
             spread = np.linspace(0, len(chosen) - 1, self.count).round().astype(int)
-            log.info("%s: %d frames resampled to %d.", name, len(chosen), self.count)
+            log.info("%s: %d frames resampled to %d%s.", name, len(chosen), self.count, rates)
             return [chosen[index] for index in spread]
         taken = chosen[: self.count]
         if len(taken) < available:
             log.info(
-                "%s: %d of %d frames taken (from frame %d, every %d).",
-                *(name, len(taken), available, self.start, self.stride),
+                "%s: %d of %d frames taken (from frame %d, every %.4g%s).",
+                *(name, len(taken), available, self.start, step, rates),
             )
         return taken
+
+    def _step(self, rate: float | None, name: str) -> tuple[float, str]:
+        """Frames from one that is taken to the next, and what to say of rates."""
+        if self.stride is not None or self.fps is None or rate is None:
+            return self.stride or 1, ""
+        if rate > SAME_RATE * self.fps:
+            return rate / self.fps, f": {rate:.4g} to {self.fps:.4g} frames a second"
+        if rate * SAME_RATE < self.fps:
+            # Frames shown twice would be a motion that halts, which a fit would learn.
+            log.info(
+                "%s: its %.4g frames a second, fewer than %.4g, are all taken, so that the motion "
+                "becomes %.3g times as fast; --fps %.4g keeps it.",
+                *(name, rate, self.fps, self.fps / rate, rate),
+            )
+        return 1, ""
 
 
 @dataclass(frozen=True)
 class Footage:
     """Frames of a file or a folder, all of one size: [height, width, 3], uint8.
 
-    They are read when they are asked for, a few at a time.
+    They are read when they are asked for, one at a time.
 
     Attributes:
         path: of the file or folder.
         option: that the path was given by, for messages.
         numbers: which of its frames, as `start_frame` counts them.
+        available: how many there are to choose from.
         height, width: of each, in pixels.
+        file: None of a folder.
     """
 
     path: Path
     option: str
     numbers: list[int]
+    available: int
     height: int
     width: int
+    file: VideoFile | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -93,16 +123,23 @@ class Footage:
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """Raises:
-        DitflowError: a frame is damaged, or of another size.
+        DitflowError: a frame is damaged, or of a folder of another size.
         """
-        if self.path.is_dir():
-            yield from _of_folder(self)
+        if self.file is None:
+            size = self.height, self.width
+            yield from frames_of_folder(self.path, self.option, self.numbers, size)
             return
-        # Decord decodes ahead, without end, of whoever takes its time over frames: these are
-        # taken as fast as they come, and of large ones the decoder is stopped in between.
-        few = max(1, AT_ONCE // (3 * self.height * self.width))
-        for first in range(0, len(self), few):
-            yield from list(_of_file(self[first : first + few]))
+        even, _ = self.file.even
+        wanted = [even[number] for number in self.numbers]
+        try:
+            yield from self.file.frames(wanted)
+        except Damaged as error:
+            usable = sum(number < error.number for number in wanted)
+            raise DitflowError(
+                f"{self.option}={self.path} is damaged from frame {error.number} on, before the "
+                f"last of the {len(wanted)} frames to take; take at most {usable} by --num-frames, "
+                "others by --start-frame, or encode it anew with ffmpeg."
+            ) from error
 
 
 def open_footage(
@@ -120,27 +157,30 @@ def open_footage(
             one, or larger ones than `MOST_PIXELS`.
     """
     path = Path(path)
+    name = "Reference" if option == "video" else option.capitalize()
     if not path.exists():
-        raise DitflowError(f"{option}={path} does not exist; give a video file or a frames folder.")
+        raise missing(option, path)
+    file, rate = None, None
     if path.is_dir():
-        images = _images(path, option)
-        numbers = frames.indices(len(images), path, _name(option))
-        height, width, _ = _image(images[numbers[0]], path, option).shape
+        images = images_of(path, option)
+        available = len(images)
     else:
-        probed = _probe(path, option)
-        if probed.even != probed.frames:
-            log.info(
-                "%s: a variable frame rate, read as %d frames at even times.",
-                *(_name(option), probed.even),
-            )
-        numbers = frames.indices(probed.even, path, _name(option))
-        height, width = probed.height, probed.width
+        file = _open(path, option)
+        even, rate = file.even
+        available = len(even)
+        if available != len(file.times):
+            log.info("%s: a variable frame rate, read as %d frames at even times.", name, available)
+    numbers = frames.indices(available, path, name, rate)
     if len(numbers) < 2:
         raise DitflowError(
             f"{option}={path} has {len(numbers)} frame to take; motion needs at least 2, "
             "so give a longer video or a smaller start_frame or stride."
         )
-    return Footage(path, option, numbers, height, width)
+    if file is None:
+        height, width, _ = read_frame(images[numbers[0]], path, option).shape
+    else:
+        height, width = file.height, file.width
+    return Footage(path, option, numbers, available, height, width, file)
 
 
 def read_video(
@@ -150,10 +190,9 @@ def read_video(
 
     Args and errors are those of `open_footage` and of reading its frames.
     """
-    path = Path(path)
     footage = open_footage(path, frames, option)
     video = np.empty((len(footage), footage.height, footage.width, 3), np.uint8)
-    for index, frame in enumerate((_of_folder if path.is_dir() else _of_file)(footage)):
+    for index, frame in enumerate(footage):
         video[index] = frame
     return video
 
@@ -165,122 +204,20 @@ def frame_count(path: Path | str, option: str = "video") -> int:
         DitflowError: as `read_video`.
     """
     path = Path(path)
-    return len(_images(path, option)) if path.is_dir() else _probe(path, option).even
+    return len(images_of(path, option) if path.is_dir() else _open(path, option).even[0])
 
 
-def _of_folder(footage: Footage) -> Iterator[np.ndarray]:
-    images = _images(footage.path, footage.option)
-    for number in footage.numbers:
-        picture = _image(images[number], footage.path, footage.option)
-        if picture.shape != (footage.height, footage.width, 3):
-            raise DitflowError(
-                f"{footage.option}={footage.path}: {images[number].name} differs in size from "
-                f"{images[footage.numbers[0]].name}; frames must all be of one size."
-            )
-        yield picture
-
-
-def _image(image: Path, path: Path, option: str) -> np.ndarray:
+def _open(path: Path, option: str) -> VideoFile:
     try:
-        return read_picture(image, "RGB")
-    except ValueError as error:
+        file = open_file(path)
+    except Failed as error:
+        raise DitflowError(f"{option}={path} {refusal(path, str(error))}") from error
+    picture = refusal_of_picture(path) if len(file.times) == 1 else None
+    if picture is not None:
+        raise DitflowError(f"{option}={path} {picture}")
+    if file.height * file.width > MOST_PIXELS:
         raise DitflowError(
-            f"{option}={path}: {image.name} is not an image, or far too large a one."
-        ) from error
-
-
-def read_picture(path: Path, mode: str) -> np.ndarray:
-    """The pixels of a picture, upright, in Pillow's mode `RGB` or `RGBA`.
-
-    Raises:
-        ValueError: it is none, damaged, larger than `MOST_PIXELS`, or of numbers without a range.
-    """
-    try:
-        with Image.open(path) as opened:
-            if opened.width * opened.height > MOST_PIXELS:
-                raise ValueError(f"{opened.height}x{opened.width}")
-            kind, image = opened.format, ImageOps.exif_transpose(opened)
-            if image.mode.startswith("I;16") or (image.mode, kind) == ("I", "PNG"):
-                # Pillow would cut these 16 bits off at 255; of colours it takes the upper 8.
-                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-            if image.mode in ("I", "F"):
-                raise ValueError(image.mode)
-            return np.array(image.convert(mode))  # writable, as torch wants it
-    except Exception as error:  # over damaged data decoders raise what they like: SyntaxError, ...
-        raise ValueError(f"{path} is no picture") from error
-
-
-def _images(path: Path, option: str) -> list[Path]:
-    images = sorted(
-        (p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and p.name[0] != "."),
-        key=_natural,
-    )
-    if not images:
-        raise DitflowError(f"{option}={path} holds no images ({', '.join(IMAGE_SUFFIXES)}).")
-    return images
-
-
-def _name(option: str) -> str:
-    """What a path is called when something is said of it."""
-    return "Reference" if option == "video" else option.capitalize()
-
-
-def _natural(path: Path) -> list[tuple[int, str]]:
-    """Sorts frame2 before frame10."""
-    parts = re.split(r"(\d+)", path.name)
-    return [(int(part) if part.isdecimal() else 0, part) for part in parts]
-
-
-def _probe(path: Path, option: str) -> Probed:
-    try:
-        probed = probe(path)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise _no_video(path, option) from error
-    if probed is None:
-        raise _damaged(path, option)
-    if probed.height * probed.width > MOST_PIXELS:
-        raise DitflowError(
-            f"{option}={path} has frames of {probed.height}x{probed.width}, more than "
+            f"{option}={path} has frames of {file.height}x{file.width}, more than "
             f"{MOST_PIXELS} pixels; make it smaller, such as by ffmpeg -vf scale=1920:-2."
         )
-    return probed
-
-
-def _of_file(footage: Footage) -> Iterator[np.ndarray]:
-    with _unreadable(footage.path, footage.option):
-        reader = open_video(footage.path)
-        even = evenly_timed(reader)
-    for number in footage.numbers:
-        with _unreadable(footage.path, footage.option):
-            frame = decoded(reader, even[number])
-        if frame.shape != (footage.height, footage.width, 3):
-            raise _damaged(footage.path, footage.option)
-        yield frame
-
-
-@contextmanager
-def _unreadable(path: Path, option: str) -> Iterator[None]:
-    """Context in which a file that cannot be read as a video is refused."""
-    import decord
-    from decord._ffi.base import DECORDLimitReachedError
-
-    try:
-        yield
-    except DECORDLimitReachedError as error:
-        raise _damaged(path, option) from error
-    except (decord.DECORDError, AssertionError, LookupError, RuntimeError, OSError) as error:
-        raise _no_video(path, option) from error
-
-
-def _damaged(path: Path, option: str) -> DitflowError:
-    return DitflowError(
-        f"{option}={path} has frames that cannot be decoded (damaged, or of another size than "
-        "those before them); encode it anew with ffmpeg, or give a folder of frames."
-    )
-
-
-def _no_video(path: Path, option: str) -> DitflowError:
-    return DitflowError(
-        f"{option}={path} has no readable video stream; give an mp4, mov, webm or gif file, "
-        "or a folder of frames."
-    )
+    return file

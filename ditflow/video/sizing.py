@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from ditflow.errors import DitflowError
+from ditflow.video.cropping import NOTICED, Crop
 from ditflow.video.reading import Footage
 
 log = logging.getLogger(__name__)
@@ -54,8 +55,8 @@ def fit_length(video: Frames, num_frames: int | None, ratio: int) -> Frames:
     return video[:count]
 
 
-def fit_size(video: Frames, height: int, width: int) -> torch.Tensor:
-    """Resize and centre-crop to a size, keeping the aspect ratio.
+def fit_size(video: Frames, height: int, width: int, crop: Crop = Crop()) -> torch.Tensor:
+    """Bring frames to a size, keeping the aspect ratio; see `resize_and_crop`.
 
     One frame at a time, so that those of a large video are never all in memory as floats.
 
@@ -69,34 +70,63 @@ def fit_size(video: Frames, height: int, width: int) -> torch.Tensor:
     fitted = torch.empty(len(video), height, width, 3).permute(0, 3, 1, 2)  # as `as_tensor` has it
     for index, pixels in enumerate(video):
         frame: torch.Tensor = as_tensor(pixels[None])
-        if tuple(frame.shape[-2:]) != (height, width):
+        if crop.box is not None or tuple(frame.shape[-2:]) != (height, width):
             if index == 0:
-                log.info(
-                    "Reference: %dx%d resized to %dx%d and centre-cropped to %dx%d (height x "
-                    "width).",
-                    *(*frame.shape[-2:], *_covering(frame, height, width), height, width),
-                )
-            frame = resize_and_crop(frame, height, width)
+                _say_fit(frame, height, width, crop)
+            frame = resize_and_crop(frame, height, width, crop)
         fitted[index] = frame[0]
     return fitted
 
 
-def resize_and_crop(frames: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """Frames [T, C, ., .] in [0, 1], resized until they cover a size and centre-cropped to it.
+def _say_fit(frame: torch.Tensor, height: int, width: int, crop: Crop) -> None:
+    """Say what becomes of frames like this one, and warn where much of them is lost."""
+    own_height, own_width = frame.shape[-2:]
+    box = crop.kept((own_height, own_width), (height, width))
+    lost = 1 - box.width * box.height / (own_height * own_width)
+    said = f"Reference: {own_height}x{own_width} fitted to {height}x{width} (height x width), "
+    if crop.padded:
+        log.info("%snone of it cut off, and black added, which does not guide.", said)
+    elif crop.box is None and lost > NOTICED:
+        log.warning(
+            "%s%.0f%% of it cut off at the sides: it keeps %s; choose another part by --crop "
+            "x,y,w,h, or all of it by --crop none.",
+            *(said, 100 * lost, box),
+        )
+    else:
+        log.info("%sof which %s (x,y,w,h) is kept.", said, box)
+
+
+def resize_and_crop(
+    frames: torch.Tensor, height: int, width: int, crop: Crop = Crop()
+) -> torch.Tensor:
+    """Frames [T, C, ., .] in [0, 1], resized until they cover a size and centre-cropped to it; of a
+    crop with a box the part in it, of one that pads until they fit, with zeros around them.
+
+    Raises:
+        DitflowError: the crop's box is not inside of them.
 
     Example:
         >>> resize_and_crop(torch.zeros(1, 3, 4, 8), 2, 2).shape
         torch.Size([1, 3, 2, 2])
     """
-    resized = _covering(frames, height, width)
-    if resized[0] > FARTHEST * height or resized[1] > FARTHEST * width:
-        frames = _of_proportions(frames, height, width)
+    own_height, own_width = frames.shape[-2:]
+    left, top, own_width, own_height = crop.taken(own_height, own_width, "the video")
+    frames = frames[..., top : top + own_height, left : left + own_width]
+    if crop.padded:
+        scale = min(height / own_height, width / own_width)
+        resized = max(1, round(own_height * scale)), max(1, round(own_width * scale))
+    else:
         resized = _covering(frames, height, width)
+        if resized[0] > FARTHEST * height or resized[1] > FARTHEST * width:
+            frames = _of_proportions(frames, height, width)
+            resized = _covering(frames, height, width)
     frames = F.interpolate(
         frames, size=resized, mode="bilinear", antialias=True, align_corners=False
     )
     top, left = (resized[0] - height) // 2, (resized[1] - width) // 2
-    return frames[..., top : top + height, left : left + width].clamp(0, 1)
+    # Where there is less than the size, these are negative: zeros are added, not pixels taken away.
+    sides = -left, width - resized[1] + left, -top, height - resized[0] + top
+    return F.pad(frames, sides).clamp(0, 1)
 
 
 def _of_proportions(frames: torch.Tensor, height: int, width: int) -> torch.Tensor:

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 
 from ditflow.utils.files import atomic_write
+from ditflow.video.ffmpeg import Failed
+from ditflow.video.file import open_file
 from ditflow.video.sizing import as_pixels
 
 
@@ -40,11 +42,9 @@ def write_video(video: torch.Tensor, path: Path, fps: float = 8) -> None:
 def _check_written(path: Path, frames: int) -> None:
     """Raise `OSError` where ffmpeg left less than it was given, as on a full disk: it says nothing.
     The index of an mp4 is its end."""
-    import decord
-
     try:
-        written = len(decord.VideoReader(str(path)))
-    except (decord.DECORDError, RuntimeError):
+        written = len(open_file(path).times)
+    except Failed:
         written = 0
     if written != frames:
         raise OSError(errno.ENOSPC, f"{written} of {frames} frames written; the disk may be full")

@@ -26,7 +26,7 @@ from ditflow.video.reading import read_video
 from tests.pages.parsing import Page
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["ditflow.commands.fit_and_predict", "decord", "tensorboard"])
+CONTEXT.set_forkserver_preload(["ditflow.commands.fit_and_predict", "tensorboard"])
 
 
 def run(args, log, writes, write=None, moment=None, interrupt=None, call=None, twice=None):

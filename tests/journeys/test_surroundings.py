@@ -7,7 +7,6 @@ import random
 import warnings
 from pathlib import Path
 
-import decord
 import numpy as np
 import pytest
 import torch
@@ -28,7 +27,6 @@ def made(video: Path) -> list[torch.Tensor]:
 
 def state() -> dict[str, object]:
     return {
-        "bridge": decord.bridge._CURRENT_BRIDGE.type,
         "torch": torch.random.get_rng_state().tolist(),
         "numpy": repr(np.random.get_state()),
         "python": random.getstate(),
@@ -52,7 +50,6 @@ def odd(tmp_path, monkeypatch):
     before = state()
     monkeypatch.chdir(tmp_path)
     with warnings.catch_warnings(), torch.random.fork_rng([]), torch.no_grad():
-        decord.bridge.set_bridge("torch")
         torch.manual_seed(5)
         np.random.seed(5)
         random.seed(5)
@@ -63,7 +60,6 @@ def odd(tmp_path, monkeypatch):
         torch.set_num_threads(2)
         locale.setlocale(locale.LC_ALL, "C.utf8")
         yield
-        decord.bridge.set_bridge(before["bridge"])
         logging.getLogger("diffusers").setLevel(before["logging"][2])
         torch.set_default_dtype(before["dtype"])
         torch.set_default_device(None)

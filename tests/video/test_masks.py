@@ -39,7 +39,7 @@ def square(tmp_path):
 def test_a_mask_is_cropped_as_its_reference(rope, square, resample, caplog):
     """Of a reference that is its own mask both come out the same."""
     chosen = FrameRange(2, 14, 1 if resample else 2, resample)
-    frames, mask, _ = read_reference(rope, square, square, chosen, 48, 32)
+    frames, mask, *_ = read_reference(rope, square, square, chosen, 48, 32)
     assert mask.shape == ((13 if resample else 9), 48, 32)
     torch.testing.assert_close(mask, frames[:, 0])
     assert (mask[0] != mask[-1]).any()
@@ -48,7 +48,7 @@ def test_a_mask_is_cropped_as_its_reference(rope, square, resample, caplog):
 def test_a_video_is_a_mask_too(rope, square, tmp_path):
     frames, *_ = read_reference(rope, square, None, FrameRange(0, 9), 80, 120)
     write_video(frames * 0.6, tmp_path / "mask.mp4")  # what is not quite white counts as well
-    _, mask, _ = read_reference(
+    _, mask, *_ = read_reference(
         rope, tmp_path / "mask.mp4", tmp_path / "mask.mp4", FrameRange(), 80, 120
     )
     assert (mask - frames[:, 0]).abs().mean() < 5e-3
@@ -60,7 +60,7 @@ def test_one_image_is_for_all_frames(rope, square, tmp_path):
     pixels[..., 3] = 255
     pixels[:, :30, 3] = 0  # transparent
     Image.fromarray(pixels).save(tmp_path / "mask.png")
-    _, mask, _ = read_reference(rope, square, tmp_path / "mask.png", FrameRange(), 80, 120)
+    _, mask, *_ = read_reference(rope, square, tmp_path / "mask.png", FrameRange(), 80, 120)
     assert mask.shape == (21, 80, 120)
     assert (mask == mask[0]).all()
     assert mask[0, :38, 62:].min() == 1
@@ -105,7 +105,7 @@ def reference_motion(rope, frames, mask=None, **options):
 
 
 def test_the_mask_and_the_confidence_weigh_the_reference(rope, square):
-    frames, mask, _ = read_reference(rope, square, square, FrameRange(0, 5), 32, 32)
+    frames, mask, *_ = read_reference(rope, square, square, FrameRange(0, 5), 32, 32)
     plain = reference_motion(rope, frames)
     assert plain.reference_weight is None
     masked = reference_motion(rope, frames, mask)
@@ -124,7 +124,7 @@ def test_the_mask_and_the_confidence_weigh_the_reference(rope, square):
 
 
 def test_what_holds_still_in_the_mask_is_said(rope, square, caplog):
-    frames, mask, _ = read_reference(rope, square, square, FrameRange(0, 5), 32, 32)
+    frames, mask, *_ = read_reference(rope, square, square, FrameRange(0, 5), 32, 32)
     frames = torch.cat([frames[:1].expand(5, -1, -1, -1)[..., :16], frames[..., 16:] * 0], dim=-1)
     reference_motion(rope, frames, mask)
     assert "Nothing moves in the mask's part of the reference" in caplog.text
@@ -133,7 +133,7 @@ def test_what_holds_still_in_the_mask_is_said(rope, square, caplog):
 def test_an_objective_of_whole_frames_takes_none(rope, square):
     module = MotionTransfer(rope, objective=MotionFeature())
     module.progress = False
-    frames, mask, _ = read_reference(rope, square, square, FrameRange(0, 5), 32, 32)
+    frames, mask, *_ = read_reference(rope, square, square, FrameRange(0, 5), 32, 32)
     with pytest.raises(DitflowError, match="mask: MotionFeature.*AttentionMotionFlow"):
         module.encode_reference(frames, mask=mask)
 

@@ -50,8 +50,8 @@ def test_a_cut_is_named_as_options_count_frames(rope, tmp_path):
     path = tmp_path / "cut.mp4"
     write_video(torch.cat([black, black + 1]), path)
     data = MotionDataModule(video=path, prompts=["a"], start_frame=20, stride=2, num_frames=21)
-    frames, _, numbers = data.read_reference(rope)
-    assert "at frame 30, counted from 0" in describe_cuts(frames, numbers)
+    read = data.read_reference(rope)
+    assert "at frame 30, counted from 0" in describe_cuts(read.frames, read.numbers)
 
 
 @pytest.mark.parametrize("part", ["denoise", "decode_video", "encode_video"])
