@@ -1,12 +1,14 @@
 """Loading options: what works gives the same results, what cannot is refused with the reason."""
 
 import shutil
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from ditflow import DitflowError, load_backbone
 from ditflow.backbones.base import PassInput
+from ditflow.backbones.loading import offload_by_layer
 from ditflow.utils.shipped import EMBEDDED, is_hub_name
 
 
@@ -151,3 +153,21 @@ def test_a_folder_here_is_never_taken_for_a_name_of_the_hub(tmp_path, monkeypatc
     for name in (backbone.name, backbone.options["name"]):
         assert name == "./models/mine"
         assert not is_hub_name(name)
+
+
+def test_on_a_gpu_layers_come_by_a_stream_of_their_own():
+    """Recorded on the one that computes, without which gradients are not safe."""
+    asked = {}
+    pipeline = SimpleNamespace(enable_group_offload=lambda **options: asked.update(options))
+    offload_by_layer(pipeline, torch.device("cuda", 1))
+    assert asked.items() >= {"use_stream": True, "record_stream": True}.items()
+    offload_by_layer(pipeline, torch.device("cpu"))
+    assert asked.items() >= {"use_stream": False, "record_stream": False}.items()
+
+
+def test_with_no_run_to_choose_for_auto_saves_nothing(rope):
+    auto = {"offload": "auto", "vae_tiling": "auto", "gradient_checkpointing": "auto"}
+    backbone = load_backbone("sprites-rope", **auto)
+    assert backbone.options == rope.options
+    assert backbone.recorded_options == rope.options | auto
+    assert not backbone.transformer.is_gradient_checkpointing
