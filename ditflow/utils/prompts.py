@@ -38,7 +38,8 @@ def known_words(prompt: str, tokenizer: Any) -> list[str]:
     words = {piece[1:] for piece in vocabulary if piece.startswith("▁") and len(piece) > 3}
     if len(vocabulary) > FEW or not prompt.strip():
         return []
-    used = {piece.removeprefix("▁") for piece in tokenizer.tokenize(prompt)}
+    pieces = tokenizer.convert_ids_to_tokens(tokenizer(prompt, verbose=False).input_ids)
+    used = {piece.removeprefix("▁") for piece in pieces}
     return [] if words & used else sorted(words)
 
 

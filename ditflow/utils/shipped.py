@@ -1,5 +1,6 @@
 """What is shipped: presets, manifests and the embedded models; and names of what is not."""
 
+import os
 import re
 from pathlib import Path
 
@@ -43,8 +44,8 @@ def check_source(name: str) -> None:
     Raises:
         DitflowError: says what is wanted.
     """
-    path = Path(name)
-    if path.is_file() or path.suffix in WEIGHTS:
+    # Path's own raises for a name too long for one, of which the loader says more.
+    if os.path.isfile(name) or name.endswith(WEIGHTS):  # noqa: PTH113
         raise DitflowError(
             f"backbone={name} is a single file; give a folder in diffusers' layout (with a "
             "model_index.json), user/name on the hub, or an embedded one "

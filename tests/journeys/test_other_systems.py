@@ -30,6 +30,7 @@ TINY = [*QUICK[2:], "--steps", "3", "--num-frames", "9"]
 
 TAKEN_AWAY = """
 import builtins, io, signal, sys
+import psutil  # whose code for Linux, which others have not, needs both
 sys.modules["resource"] = None
 for name in ("SIGHUP", "pthread_kill"):
     if hasattr(signal, name):
