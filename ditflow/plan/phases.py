@@ -186,7 +186,9 @@ def _optimise_at(
         with backbone.injected(recorded):
             given = PassInput(source[:1], 500, prompt, positions)
             outputs = work.objective.read(backbone, given, block)
-        held, parts = live.now, _parts(outputs)
+        held = live.now
+        # Keys that are injected into the guided block itself have no gradient.
+        parts = [part for part in _parts(outputs) if part.requires_grad]
         torch.autograd.backward(parts, [torch.empty_like(part) for part in parts])
         optimizer.step()
     return live.peak, held, live.computed, outputs.detach()
