@@ -3,7 +3,9 @@
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 from ditflow.commands.table import COMMANDS, HEADING, NOTE, usage
 from ditflow.errors import DitflowError, printable
@@ -25,11 +27,8 @@ def main(args: Sequence[str] | None = None) -> int:
     logging.basicConfig(format="%(message)s")
     logging.getLogger("ditflow").setLevel(logging.INFO)
     try:
-        try:
+        with _printing():
             return _status(args)
-        finally:
-            if sys.stdout is not None:
-                sys.stdout.flush()
     except BrokenPipeError:
         return UNREAD
     except KeyboardInterrupt:
@@ -41,6 +40,22 @@ def main(args: Sequence[str] | None = None) -> int:
                 print("ditflow: stopped.", file=sys.stderr)
             return STOPPED
         raise
+
+
+@contextmanager
+def _printing() -> Iterator[None]:
+    """Context after which all has been printed, letters that a console has not as their numbers."""
+    out: Any = sys.stdout
+    errors, changes = getattr(out, "errors", None), hasattr(out, "reconfigure")
+    if changes:
+        out.reconfigure(errors="backslashreplace")
+    try:
+        yield
+    finally:
+        if out is not None:
+            out.flush()
+        if changes:
+            out.reconfigure(errors=errors)
 
 
 def _status(args: list[str]) -> int:
@@ -84,8 +99,6 @@ def _run(args: list[str]) -> int:
 def run() -> None:
     """Entry point of the `ditflow` script."""
     end_at_signals()
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="backslashreplace")  # of a console that has not every letter
     status = main()
     if status in (STOPPED, UNREAD):
         # Python's own end takes a while, in which a second signal would have another status, and
