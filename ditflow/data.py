@@ -237,7 +237,10 @@ class MotionDataModule(LightningDataModule):
             injection: of keys and values, if it is on.
         """
         motion = self.loaded_motion
-        contents = [asdict(motion.header), hash_of_tensors(*motion.tensors.values())]
+        header = asdict(motion.header)
+        for added in ("frames_taken", "crop"):  # records of earlier versions hold without them
+            del header[added]
+        contents = [header, hash_of_tensors(*motion.tensors.values())]
         made_with = {
             "embedding": hash_of(contents),
             "backbone": module.backbone.fingerprint(),

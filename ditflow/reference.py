@@ -73,7 +73,7 @@ def read_reference(
     if mask is not None:
         fitted = read_mask(mask, footage, (height, width), crop)
     elif crop.padded:
-        inside = resize_and_crop(torch.ones(1, 1, *source), height, width, crop)[0]
+        inside = resize_and_crop(torch.ones(1, 1, *source), height, width, crop)[0].round()
         fitted = None if inside.all() else inside.expand(len(footage), -1, -1)
     pixels = fit_size(footage, height, width, crop)
     return ReferenceVideo(pixels, fitted, tuple(footage.numbers), source)

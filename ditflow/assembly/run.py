@@ -111,10 +111,7 @@ class Run:
         self.warn_of_prompts()
         check_readable(header_of(self.module, self.data, self.used_injection))
         if resumed is not None:
-            own = run_of(self.module, self.data, self.used_injection)
-            # Earlier runs say neither; their frames are compared all the same.
-            unsaid = {"frames taken": own["frames taken"], "crop": "center"}
-            check_same_run(unsaid | dict(resumed), own)
+            check_same_run(resumed, run_of(self.module, self.data, self.used_injection))
 
     def check_predict(self) -> None:
         """Find all that can be wrong with a predict's input, and warn of what its videos will be.

@@ -37,6 +37,10 @@ def describe_embedding(embedding: MotionEmbedding) -> str:
         if header.reference
         else "left out when it was published",
     }
+    if header.frames_taken:
+        rows["frames taken"] = " ".join(map(str, header.frames_taken))
+    if header.crop != "center":
+        rows["crop"] = header.crop
     if header.masked:
         named = f"{header.mask} (sha256 {header.mask_sha256[:16]}...)"
         rows["mask"] = named if header.mask else "left out when it was published"

@@ -114,6 +114,8 @@ def _contradictions(header: EmbeddingHeader) -> Iterator[str]:
         yield f"guided_steps={header.guided_steps} of {steps}"
     if math.prod(header.latent_shape) > TOKENS * 64:
         yield f"latent_shape={header.latent_shape}"
+    if list(header.frames_taken) != sorted(header.frames_taken):
+        yield f"frames_taken={shortened(header.frames_taken)}"
     told = header.model.get("num_inference_steps", steps)
     # Rounding gives some numbers of steps, such as 61, one timestep more.
     if type(told) is not int or steps - told not in (0, 1):

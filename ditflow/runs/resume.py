@@ -13,6 +13,9 @@ from ditflow.runs.folder import CHECKPOINTS, LAST
 
 log = logging.getLogger(__name__)
 
+UNSAID = ("frames taken", "crop")
+"""What checkpoints of earlier versions do not say; the frames themselves are compared anyway."""
+
 
 def checkpoint_path(given: str | Path) -> Path | None:
     """The checkpoint itself, also when a run's folder is given; None if that run was stopped before
@@ -61,7 +64,7 @@ def check_same_run(saved: Mapping[str, Any], own: Mapping[str, Any]) -> None:
     """
     flat = dict(_flat(saved))
     for name, value in _flat(own):
-        if flat.get(name) != value:
+        if flat.get(name) != value and not (name in UNSAID and name not in flat):
             raise DitflowError(
                 f"resume: the checkpoint was made with {name}={_short(flat.get(name))}, this run "
                 f"has {_short(value)}; give what the first run was given, or leave --resume out."

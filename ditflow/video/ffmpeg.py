@@ -15,9 +15,10 @@ from imageio_ffmpeg import get_ffmpeg_exe
 FORMATS = (
     "mov matroska avi mpegts mpeg mpegvideo m4v h264 hevc vvc obu av1 ivf h263 h261 vc1 vc1test "
     "dirac flv live_flv kux ogg asf asf_o mjpeg mpjpeg jpeg_pipe yuv4mpegpipe mxf dv nut gif apng "
-    "webp_anim swf rm wtv gxf filmstrip dnxhd roq film_cpk avs2 avs3 cavsvideo smjpeg nuv flic"
+    "webp_anim swf rm wtv gxf filmstrip dnxhd roq film_cpk avs2 avs3 cavsvideo smjpeg nuv flic "
+    "wav mp3 flac aac aiff ac3 amr caf au"
 )
-"""That hold their video themselves: none is a playlist, which would have other files opened."""
+"""What holds its video, or sound, itself: no playlists, which would have other files opened."""
 
 ROOM = 2**32
 """Bytes of address space for ffmpeg: of 8K and 10 bits it holds 16 frames of 100 MB."""

@@ -22,15 +22,20 @@ def refusal(path: Path, printed: str) -> str:
     picture = refusal_of_picture(path)
     if picture is not None:
         return picture
-    listed = re.search(r"\[(\w+)[^\]]*\] Format not on whitelist", printed)
-    if listed is not None:
-        return f"is of the format {listed[1]}, which is not read as a video; {INSTEAD}."
-    stream = re.search(r": Video: (\w+)(?:.*?\((\S+) / 0x)?", printed)
+    if "Format not on whitelist" in printed:
+        return f"is a playlist, a text, or of another format that is no video's; {INSTEAD}."
+    with path.open("rb") as file:
+        boxed = file.read(8)[4:] == b"ftyp"
+    if boxed and "moov atom not found" in printed:
+        return "is cut short: its index (moov) is missing; copy or download it again."
+    stream = re.search(r": Video: (?!.*attached pic)(\w+)(?:.*?\((\S+) / 0x)?", printed)
     if stream is None:
         sound = ": Audio: " in printed
         return f"has {'sound, but ' if sound else ''}no readable video stream; {INSTEAD}."
     if re.search(r"no decoder found|Decoder .*not found|Video: none", printed):
-        codec = stream[2] if stream[1] == "none" and stream[2] else stream[1]
+        named = re.search(r"AVCodecID (\S+?)\.?\s", printed)
+        known = stream[1] if stream[1] != "none" else None
+        codec = known or stream[2] or (named[1] if named else "something unknown")
         return (
             f"is encoded as {codec}, which ffmpeg cannot decode; encode it anew as H.264, or "
             "give a folder of frames."

@@ -46,7 +46,7 @@ def fit_length(video: Frames, num_frames: int | None, ratio: int) -> Frames:
     if len(video) < 1 + ratio:
         raise DitflowError(
             f"the reference has {len(video)} frames to take, but at least {1 + ratio} are needed; "
-            "give a longer video or a smaller stride."
+            "give a longer video, or a smaller stride, such as --stride 1."
         )
     most = len(video) if num_frames is None else min(num_frames, len(video))
     count = fitting_count(most, ratio)

@@ -31,7 +31,7 @@ from ditflow.settings.stacked import read_settings
 from ditflow.sprites.world import captions
 from tests.embedding.test_header import HEADER, TENSORS, write
 
-PRESET = Choices("latents", 0, True, 5, 0, 1, None, 6, False)
+PRESET = Choices("latents", 0, True, 5, 0, None, None, 6, False)
 OUT, VIDEO = Path("out"), Path("references/clip.mp4")
 
 
@@ -146,7 +146,7 @@ def test_what_is_no_reference_is_refused(reference_video, tmp_path):
     (tmp_path / "broken.mp4").write_bytes(b"\0\0\0\x18ftypmp42" + b"x" * 1000)
     (tmp_path / "notes.txt").write_text("no video")
     for name, frames, expected in (
-        ("broken.mp4", 25, "^video=broken.mp4 has no readable video stream"),
+        ("broken.mp4", 25, "^video=broken.mp4 is cut short: its index"),
         ("notes.txt", 25, "^video=notes.txt must be one of"),
         ("moving.gif", 25, "^video=moving.gif must be one of .mp4, .mov, .webm."),
         (str(reference_video), 24, "^video=reference.mp4 has 25 frames, .* at most 24; "),

@@ -57,6 +57,8 @@ LATER = {
     "mask",
     "mask_sha256",
     "confidence",
+    "frames_taken",
+    "crop",
 }
 """Fields that files written before they were have not."""
 ODD = [
@@ -132,6 +134,7 @@ def test_older_ones_load(tmp_path):
     header = {name: value for name, value in asdict(HEADER).items() if name not in LATER}
     read = read_header(write(tmp_path / "m", header))
     assert (read.masked, read.mask, read.confidence) == (False, "", False)
+    assert (read.frames_taken, read.crop) == ((), "center")
 
 
 @pytest.mark.parametrize("name", [field.name for field in fields(EmbeddingHeader)])
@@ -146,6 +149,7 @@ def test_every_field_takes_no_odd_value(name, tmp_path):
             or value == 1e308
         )
         changes_nothing |= (name, value) == ("timesteps", [1])
+        changes_nothing |= name == "frames_taken" and value in ([], [1])
         changes_nothing |= name in ("masked", "confidence") and value is True
         assert said is not None or changes_nothing, (name, value)
     header = asdict(HEADER)

@@ -50,7 +50,8 @@ def test_without_a_preset_the_default_is_taken(capsys):
 VALUES = {
     "--mask": "mask.png", "--confidence": True,
     "--video": "ref.mp4", "--start-frame": 3, "--num-frames": 9, "--stride": 2, "--height": 48,
-    "--width": 80, "--fps": 12.0, "--embedding": "m.safetensors", "--prompt": ["a b"],
+    "--width": 80, "--crop": "8,0,64,48", "--fps": 12.0, "--embedding": "m.safetensors",
+    "--prompt": ["a b"],
     "--prompts": ["a b", "c"], "--prompts-file": "p.txt", "--seeds": [1, 2], "--seed": 5,
     "--backbone": "sprites-sincos", "--dtype": "bfloat16", "--device": "cpu",
     "--offload": "group", "--target": "positions", "--parameterization": "values", "--block": 2,
