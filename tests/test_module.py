@@ -30,7 +30,8 @@ TARGETS = [
 
 def make_trainer(folder, injection=True, callbacks=(), **options):
     return lightning.Trainer(
-        accelerator="cpu",
+        accelerator=options.pop("accelerator", "cpu"),
+        devices=1,
         max_epochs=-1,
         logger=False,
         enable_checkpointing=options.pop("enable_checkpointing", False),
@@ -45,7 +46,7 @@ def make_trainer(folder, injection=True, callbacks=(), **options):
 def fit(backbone, folder, video, prompts=(PROMPT,), injection=True, data=None, **options):
     module = MotionTransfer(backbone, **FEW | options)
     data = MotionDataModule(video=video, prompts=list(prompts), **data or {})
-    make_trainer(folder, injection).fit(module, data)
+    make_trainer(folder, injection, accelerator=backbone.device.type).fit(module, data)
     return module
 
 
@@ -60,7 +61,7 @@ def predict(backbone, folder, prompts=(OTHER,), injection=True, seeds=None, **op
     data = MotionDataModule(
         prompts=list(prompts), embedding=folder / "motion.safetensors", seeds=seeds
     )
-    return make_trainer(folder, injection).predict(module, data)
+    return make_trainer(folder, injection, accelerator=backbone.device.type).predict(module, data)
 
 
 def test_a_reference_may_be_moved_once_it_is_read(rope, reference_video, tmp_path):
