@@ -92,7 +92,8 @@ def score(
         rows = []
         for name, pixels, prompt in scored:
             # The reference as large as the video: tracks are compared, not pixels.
-            fitted = fit_size(reference, *pixels.shape[-2:], crop=crop)
+            height, width = pixels.shape[-2:]
+            fitted = fit_size(reference, height, width, crop)
             rows.append({"video": name, "prompt": prompt, **scorer.score(pixels, fitted, prompt)})
         path = output / SCORES
         write_text(path, _as_csv(rows))
