@@ -35,7 +35,7 @@ def test_no_heavy_library_is_imported_for(option):
 
 
 def test_a_video_is_looked_into_without_torch():
-    code = "import sys; import ditflow.video.probing; print('torch' in sys.modules)"
+    code = "import sys; import ditflow.video.reading; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
 
