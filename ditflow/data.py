@@ -1,6 +1,5 @@
 """What a run is given: a reference video and prompts to fit, or prompts and seeds to sample."""
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,9 @@ from ditflow.errors import DitflowError
 from ditflow.reference import ReferenceVideo, read_reference
 from ditflow.runs.predictions import Predictions
 from ditflow.utils.distributed import local_share
+from ditflow.utils.files import files_of
 from ditflow.utils.hashing import hash_of, hash_of_files, hash_of_tensors
+from ditflow.utils.prompts import read_prompts
 from ditflow.video.cropping import Crop
 from ditflow.video.in_memory import Frames
 from ditflow.video.reading import FrameRange
@@ -260,29 +261,6 @@ def _name_and_hash(video: Path | Frames) -> tuple[str, str]:
     if isinstance(video, Path):
         return video.name, hash_of_files(files_of(video))
     return "in memory", hash_of_tensors(torch.as_tensor(video), length=64)
-
-
-def files_of(path: Path) -> list[Path]:
-    """A video's or mask's own file, or all those of its folder, in order."""
-    if path.is_dir():
-        return sorted(inside for inside in path.iterdir() if inside.is_file())
-    return [path]
-
-
-def read_prompts(prompts: Sequence[str], file: Path | str | None) -> list[str]:
-    """Prompts as given and from a file, one a line; blank lines do not count."""
-    collected = list(prompts)
-    if file is not None:
-        try:
-            collected += Path(file).read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise DitflowError(
-                f"prompts_file={file} cannot be read as text; give a file with one prompt a line."
-            ) from error
-    kept = [prompt.strip() for prompt in collected if prompt.strip()]
-    if not kept:
-        raise DitflowError('prompts is empty; give at least one, such as --prompts "a red circle".')
-    return kept
 
 
 def run_of(

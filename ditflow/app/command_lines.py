@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, cast
 
-from ditflow.data import read_prompts
 from ditflow.errors import DitflowError
 from ditflow.settings.options import SHORT
 from ditflow.settings.stacked import Settings
+from ditflow.utils.prompts import read_prompts
 
 
 def _choice(option: str, label: str, in_preview: bool = False, **default: Any) -> Any:

@@ -13,7 +13,6 @@ from ditflow.assembly.loading import Size, load
 from ditflow.assembly.run import Fit, Run
 from ditflow.backbones.base import Backbone
 from ditflow.backbones.loading import load_backbone
-from ditflow.data import read_prompts
 from ditflow.embedding.motion_embedding import MotionEmbedding
 from ditflow.errors import DitflowError, shortened
 from ditflow.functional.parameterization import Target
@@ -25,6 +24,7 @@ from ditflow.settings.stacked import Settings, read_settings
 from ditflow.settings.trust import check_backbone_is_known
 from ditflow.utils.files import write_text
 from ditflow.utils.notices import notices_silenced
+from ditflow.utils.prompts import read_prompts
 from ditflow.utils.usual_torch import usual_torch
 from ditflow.video.in_memory import Frames
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch.utils.checkpoint import checkpoint
@@ -53,7 +53,7 @@ def recomputed(
     """Tokens normalised and rotated; where ρ is optimised, computed again in the backward pass.
 
     The gradient of ρ needs the tokens of every block in float32, which would be kept until then:
-    at CogVideoX-5B's size 8 GiB, for what takes a hundredth of a block's time to compute.
+    at CogVideoX-5B's size 8 GiB.
 
     Args:
         place: what is done with the others.
@@ -63,3 +63,14 @@ def recomputed(
     if not any(part.requires_grad for part in table):
         return place(projected, *table)
     return checkpoint(place, projected, *table, use_reentrant=False, preserve_rng_state=False)
+
+
+def run_controlled(
+    block: torch.nn.Module, processor: ControlledProcessor, control: AttentionControl, *args: Any
+) -> Any:
+    """What a block gives with its processor asked for this, whatever it is asked for outside."""
+    before, processor.control = processor.control, control
+    try:
+        return block(*args)
+    finally:
+        processor.control = before

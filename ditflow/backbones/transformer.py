@@ -13,7 +13,12 @@ from diffusers import DiffusionPipeline, FirstBlockCacheConfig
 from torch.nn import Module, ModuleList
 
 from ditflow.backbones.base import Backbone, BlockFeatures, BlockOutputs, KeyValues, PassInput
-from ditflow.backbones.control import AttentionControl, BlockReached, ControlledProcessor
+from ditflow.backbones.control import (
+    AttentionControl,
+    BlockReached,
+    ControlledProcessor,
+    run_controlled,
+)
 from ditflow.backbones.pipeline_hooks import Change, PassChange, PipelineHooks, PipelinePass
 from ditflow.backbones.transformer_shapes import TransformerShapes
 from ditflow.errors import DitflowError
@@ -192,8 +197,7 @@ class TransformerBackbone(Backbone):
     # -- memory ----------------------------------------------------------------------------------
 
     def release(self) -> None:
-        # The hooks of model offloading send only the text encoder away for the transformer, and
-        # the transformer for the VAE: any other order would leave two of them there.
+        # Hooks of model offloading know but one order: in any other, two parts would be there.
         self.pipeline.maybe_free_model_hooks()
 
     # -- planning --------------------------------------------------------------------------------
@@ -263,7 +267,7 @@ class TransformerBackbone(Backbone):
                     continue
                 if not control.checkpointed:
                     return block(*args)
-                return checkpointing(partial(_run_controlled, block, processor, control), *args)
+                return checkpointing(partial(run_controlled, block, processor, control), *args)
             return checkpointing(block, *args)
 
         try:
@@ -294,13 +298,3 @@ class TransformerBackbone(Backbone):
                 yield reached
         finally:
             handle.remove()
-
-
-def _run_controlled(
-    block: Module, processor: ControlledProcessor, control: AttentionControl, *args: Any
-) -> Any:
-    before, processor.control = processor.control, control
-    try:
-        return block(*args)
-    finally:
-        processor.control = before

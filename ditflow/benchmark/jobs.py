@@ -9,9 +9,8 @@ from typing import Annotated, Any, NamedTuple
 from msgspec import Meta, Struct
 
 from ditflow.benchmark.references import CATEGORIES, Reference, unfit_names
-from ditflow.data import files_of
 from ditflow.settings.stacked import Settings
-from ditflow.utils.files import write_text, written
+from ditflow.utils.files import files_of, write_text, written
 from ditflow.utils.hashing import hash_of, hash_of_files
 from ditflow.utils.untrusted import checked, read_json
 

@@ -12,13 +12,13 @@ import torch
 
 from ditflow.assembly.calls import prediction
 from ditflow.assembly.run import Run
-from ditflow.data import read_prompts
 from ditflow.errors import DitflowError
 from ditflow.metrics import TrackerName
 from ditflow.metrics.scorer import HEADINGS, Scorer
 from ditflow.runs.claim import claim, refuse_results
 from ditflow.runs.folder import COMPARISON, EMBEDDING, FINISHED, SCORES
 from ditflow.utils.files import missing, write_text
+from ditflow.utils.prompts import read_prompts
 from ditflow.video.cropping import Crop
 from ditflow.video.reading import FrameRange, open_footage, read_video
 from ditflow.video.sizing import fit_size

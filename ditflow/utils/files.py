@@ -133,3 +133,10 @@ def write_text(path: Path, text: str, flush: bool = True) -> None:
 def written(folder: Path, pattern: str) -> list[Path]:
     """Files of a folder that are written whole, in order; not those that a killed process left."""
     return sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
+
+
+def files_of(path: Path) -> list[Path]:
+    """A video's or mask's own file, or all those of its folder, in order."""
+    if path.is_dir():
+        return sorted(inside for inside in path.iterdir() if inside.is_file())
+    return [path]

@@ -1,12 +1,30 @@
-"""What of a prompt a text encoder does not heed: libraries say so in notices that are silenced."""
+"""Prompts as they are given, and what of them a text encoder does not heed: libraries say so in
+notices that are silenced."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
-from ditflow.errors import shortened
+from ditflow.errors import DitflowError, shortened
 
 FEW = 1000
 """Pieces at most of a vocabulary whose words can be listed."""
+
+
+def read_prompts(prompts: Sequence[str], file: Path | str | None) -> list[str]:
+    """Prompts as given and from a file, one a line; blank lines do not count."""
+    collected = list(prompts)
+    if file is not None:
+        try:
+            collected += Path(file).read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise DitflowError(
+                f"prompts_file={file} cannot be read as text; give a file with one prompt a line."
+            ) from error
+    kept = [prompt.strip() for prompt in collected if prompt.strip()]
+    if not kept:
+        raise DitflowError('prompts is empty; give at least one, such as --prompts "a red circle".')
+    return kept
 
 
 def dropped_words(prompt: str, tokenizer: Any, limit: int) -> str:

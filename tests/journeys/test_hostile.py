@@ -31,7 +31,7 @@ from ditflow.rating.answers import read_answers
 from ditflow.rating.study import Study, read_study
 from ditflow.settings.options import manifest_path, resolve_configs
 from ditflow.video.masks import read_mask
-from ditflow.video.reading import FrameRange, read_video
+from ditflow.video.reading import open_footage, read_video
 from tests.embedding.test_header import HEADER, ODD, TENSORS, paths_of, write
 from tests.mutation import mutated
 from tests.pages.test_benchmark import record
@@ -290,7 +290,7 @@ def test_pictures(kind, count, tmp_path):
         if read == 0:
             read_video(folder)
         elif read == 1:
-            read_mask(path, folder, FrameRange(), (2, 16, 24), (16, 24))
+            read_mask(path, open_footage(folder), (16, 24))
         else:
             read_picture(path)
 

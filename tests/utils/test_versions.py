@@ -34,6 +34,12 @@ def test_no_heavy_library_is_imported_for(option):
     assert done.stdout.endswith("set()\n")
 
 
+def test_a_video_is_looked_into_without_torch():
+    code = "import sys; import ditflow.video.reading; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
 @pytest.mark.slow
 def test_an_embedding_is_read_without_diffusers():
     code = "import sys; from ditflow import MotionEmbedding; print('diffusers' in sys.modules)"

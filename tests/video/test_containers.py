@@ -89,7 +89,6 @@ SLOW = {
     "rm": "-c:v rv20",
     "roq": "-c:v roqvideo -r 30",
     "film_cpk": "-c:v cinepak -t 0.8",
-    "filmstrip": "-pix_fmt rgba",
     "gif": "",
     "webp": "-c:v libwebp_anim -lossless 1",
 }
