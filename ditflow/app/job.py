@@ -1,6 +1,5 @@
 """A command that the page runs or has run."""
 
-import re
 import shlex
 import subprocess
 import time
@@ -13,10 +12,7 @@ from ditflow.app.command_lines import Form
 from ditflow.runs.progress import Progress, read_progress
 
 TAIL = 200_000
-"""Bytes of a log that are read: progress bars of a long run fill megabytes."""
-
-BAR = re.compile(r"[^\r\n]*?%\|[^|\r\n]*\|[^\[\r\n]*\[[^\]\r\n]*\]")
-"""A progress bar, after which, where it was broken off, something else may follow."""
+"""Bytes of a log that are read."""
 
 ERROR = "ditflow: error: "
 """How the line begins that a command ends with when its input is wrong."""
@@ -98,12 +94,11 @@ class Job:
         return [] if progress is None else [text for of, text in progress.messages if of == level]
 
     def lines(self) -> list[str]:
-        """The end of what it wrote to its terminal, to be shown: progress bars are left out."""
+        """The end of what it wrote to its terminal, to be shown."""
         with self.log.open("rb") as file:
             file.seek(max(0, self.log.stat().st_size - TAIL))
             text = file.read().decode(errors="replace")
-        lines = (line.rstrip() for line in re.split(r"[\r\n]", BAR.sub("", text)))
-        return [line for line in lines if line]
+        return [line for line in map(str.rstrip, text.splitlines()) if line]
 
     def error(self) -> str | None:
         """What ended it, in its own words; None where it could say nothing."""
