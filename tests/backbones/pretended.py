@@ -146,7 +146,8 @@ def follow(
     with pretended(case, adapter) as backbone:
         shape = backbone.latent_shape(*case.size)
         latents = torch.empty(shape, dtype=backbone.dtype, device=DEVICE)
-        given, objective = reference_input(backbone, latents), AttentionMotionFlow()
+        objective = AttentionMotionFlow()
+        given = reference_input(backbone, latents, backbone.encode_prompt(""))
         with torch.no_grad(), LiveMemory() as reading:
             reference = objective.reference(objective.read(backbone, given, case.block))
         held = {}
