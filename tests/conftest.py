@@ -37,7 +37,10 @@ collect_ignore = ["speed", "mutation.py"]
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Nothing of the user's cache is read or written, by subprocesses neither."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DITFLOW_CACHE", str(tmp_path_factory.mktemp("cache")))
+        base = tmp_path_factory.getbasetemp()
+        # One for all of pytest-xdist's processes, which have folders of their own inside of it.
+        shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+        patch.setenv("DITFLOW_CACHE", str(shared / "cache"))
         yield
 
 

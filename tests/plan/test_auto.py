@@ -28,7 +28,7 @@ NOTHING = {"offload": "none", "gradient_checkpointing": False, "vae_tiling": Fal
 @pytest.fixture(scope="module")
 def planner() -> Planner:
     work = Work(torch.float32, 25, 64, 64, block=6, objective=AttentionMotionFlow())
-    return Planner(empty_backbone("sprites-rope").shapes(), work)
+    return Planner(empty_backbone("sprites-rope").shapes(), work, cache=True)
 
 
 def least(planner: Planner, **options) -> int:

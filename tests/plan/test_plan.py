@@ -111,7 +111,7 @@ def test_a_published_model_needs_no_files():
 
 
 def test_advice_adds_what_is_cheapest_first():
-    planner = Planner(empty_backbone("sprites-rope").shapes(), work())
+    planner = Planner(empty_backbone("sprites-rope").shapes(), work(), cache=True)
     plan = planner.plan({})
     assert advise(planner, plan, plan.peak, gpu=False) is plan
     better = advise(planner, plan, plan.peak - 1, gpu=True)
