@@ -74,15 +74,16 @@ def empty_pipeline(configs: Configs, dtype: torch.dtype) -> CogVideoXPipeline:
     """A pipeline of these on the meta device, with the embedded models' tokenizer."""
     transformer, vae, text_encoder = configs
     rotary = transformer.get("use_rotary_positional_embeddings", False)
-    scheduler = CogVideoXDPMScheduler if rotary else CogVideoXDDIMScheduler
-    shift = {"snr_shift_scale": 1.0 if rotary else 3.0}
+    kind = CogVideoXDPMScheduler if rotary else CogVideoXDDIMScheduler
+    # With numbers: its tables are no weights, which are filled later.
+    scheduler = kind(**SCHEDULE | {"snr_shift_scale": 1.0 if rotary else 3.0})
     with torch.device("meta"):
         made = CogVideoXPipeline(
             build_tokenizer(),
             T5EncoderModel(T5Config(**text_encoder)),
             AutoencoderKLCogVideoX(**vae),
             Module.to(CogVideoXTransformer3DModel(**transformer), dtype),
-            scheduler(**SCHEDULE | shift),
+            scheduler,
         )
     made.set_progress_bar_config(disable=True)
     return made
