@@ -1,5 +1,6 @@
 """A reference as the model sees it, and the part of it that guides."""
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -14,8 +15,10 @@ from ditflow.utils.hashing import hash_of_tensors
 from ditflow.video.cropping import Crop
 from ditflow.video.in_memory import Frames, open_video_or_frames
 from ditflow.video.masks import read_mask
-from ditflow.video.reading import FrameRange
+from ditflow.video.reading import DamagedFootage, Footage, FrameRange
 from ditflow.video.sizing import fit_length, fit_size, fitting_count, resize_and_crop
+
+log = logging.getLogger(__name__)
 
 
 class ReferenceVideo(NamedTuple):
@@ -68,14 +71,29 @@ def read_reference(
     fps = frames.fps or backbone.fps
     frames = replace(frames, count=count if frames.resample else most, fps=fps)
     footage = fit_length(open_video_or_frames(video, frames), most, ratio)
+    try:
+        return _fitted(footage, mask, (height, width), crop)
+    except DamagedFootage as error:
+        if error.usable < 1 + ratio:
+            raise
+        said = "Reference: damaged from frame %d on: the %d frames to take before it are taken."
+        log.warning(said, error.number, error.usable)
+        before = fit_length(footage[: error.usable], most, ratio)
+        return _fitted(before, mask, (height, width), crop)
+
+
+def _fitted(
+    footage: Footage, mask: Path | Frames | None, size: tuple[int, int], crop: Crop
+) -> ReferenceVideo:
+    """Footage with its mask, at a height and width."""
     source, fitted = (footage.height, footage.width), None
     crop.taken(*source, f"video={footage.path}")
     if mask is not None:
-        fitted = read_mask(mask, footage, (height, width), crop)
+        fitted = read_mask(mask, footage, size, crop)
     elif crop.padded:
-        inside = resize_and_crop(torch.ones(1, 1, *source), height, width, crop)[0].round()
+        inside = resize_and_crop(torch.ones(1, 1, *source), *size, crop)[0].round()
         fitted = None if inside.all() else inside.expand(len(footage), -1, -1)
-    pixels = fit_size(footage, height, width, crop)
+    pixels = fit_size(footage, *size, crop)
     return ReferenceVideo(pixels, fitted, tuple(footage.numbers), source)
 
 

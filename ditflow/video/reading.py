@@ -92,6 +92,19 @@ class FrameRange:
         return 1, ""
 
 
+class DamagedFootage(DitflowError):
+    """A frame to take that cannot be decoded.
+
+    Attributes:
+        number: of the first in its file that cannot.
+        usable: how many of the frames to take come before it.
+    """
+
+    def __init__(self, said: str, number: int, usable: int):
+        super().__init__(said)
+        self.number, self.usable = number, usable
+
+
 @dataclass(frozen=True)
 class Footage:
     """Frames of a file or a folder, all of one size: [height, width, 3], uint8.
@@ -123,7 +136,8 @@ class Footage:
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """Raises:
-        DitflowError: a frame is damaged, or of a folder of another size.
+        DamagedFootage: a frame is damaged.
+        DitflowError: one of a folder is of another size.
         """
         if self.file is None:
             size = self.height, self.width
@@ -135,10 +149,12 @@ class Footage:
             yield from self.file.frames(wanted)
         except Damaged as error:
             usable = sum(number < error.number for number in wanted)
-            raise DitflowError(
+            raise DamagedFootage(
                 f"{self.option}={self.path} is damaged from frame {error.number} on, before the "
                 f"last of the {len(wanted)} frames to take; take at most {usable} by --num-frames, "
-                "others by --start-frame, or encode it anew with ffmpeg."
+                "others by --start-frame, or encode it anew with ffmpeg.",
+                error.number,
+                usable,
             ) from error
 
 

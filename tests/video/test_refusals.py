@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from ditflow import DitflowError
+from ditflow.reference import read_reference
 from ditflow.video.reading import FrameRange, read_video
 
 PLAYLIST = "#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:1,\nvideo.ts\n#EXT-X-ENDLIST\n"
@@ -83,7 +84,7 @@ def test_an_address_is_to_be_downloaded_first():
         read_video("https://example.org/a.mp4")
 
 
-def test_frames_before_the_damage_are_used(tmp_path):
+def test_frames_before_the_damage_are_used(rope, tmp_path, caplog):
     """Of frames that are all key frames the one that is destroyed is the first that is missed."""
     path = tmp_path / "video.mp4"
     whole = encoded(path, "-c:v", "mjpeg", "-q:v", "9")
@@ -99,3 +100,8 @@ def test_frames_before_the_damage_are_used(tmp_path):
     with pytest.raises(DitflowError, match=r"frame 18 on, .* 13 .*at most 9 by --num-frames"):
         read_video(path, FrameRange(stride=2))
     assert (read_video(path, FrameRange(start=19)) == expected[19:]).all()
+    read = read_reference(rope, path, frames=FrameRange(stride=1))  # as of a shorter one
+    assert read.numbers == tuple(range(17))
+    assert "damaged from frame 18 on: the 18 frames to take before it are taken" in caplog.text
+    with pytest.raises(DitflowError, match="frame 18 on"):
+        read_reference(rope, path, frames=FrameRange(start=15, stride=1))
