@@ -95,8 +95,8 @@ class PipelineHooks(ABC):
             transformer.register_forward_pre_hook(self._before_pass, with_kwargs=True),
             transformer.register_forward_hook(self._after_pass, always_call=True),
         ]
-        step = _replaced(scheduler, "step", self._step)
-        start = _replaced(scheduler, "set_timesteps", self._start)
+        step = replaced_method(scheduler, "step", self._step)
+        start = replaced_method(scheduler, "set_timesteps", self._start)
         try:
             with step, start:
                 yield
@@ -143,7 +143,7 @@ class PipelineHooks(ABC):
 
 
 @contextmanager
-def _replaced(owner: Any, name: str, method: Callable[..., Any]) -> Iterator[None]:
+def replaced_method(owner: Any, name: str, method: Callable[..., Any]) -> Iterator[None]:
     """Context in which an object has another method, with its own's signature, for pipelines look
     there what a scheduler takes (and a bound method takes no attributes itself)."""
     set_before = owner.__dict__.get(name)

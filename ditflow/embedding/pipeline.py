@@ -9,7 +9,7 @@ from diffusers import DiffusionPipeline
 
 from ditflow.backbones.base import Backbone
 from ditflow.backbones.loading import backbone_of
-from ditflow.backbones.pipeline_hooks import PassChange, PipelinePass
+from ditflow.backbones.pipeline_hooks import PassChange, PipelinePass, replaced_method
 from ditflow.embedding.compatibility import check_fingerprint, check_schedule
 from ditflow.embedding.stored import StoredMotion
 from ditflow.errors import DitflowError
@@ -37,8 +37,6 @@ def applied_to(
 
     def change(made: PipelinePass) -> PassChange:
         if made.first:
-            if visited:
-                check_visited(guided, visited)
             visited.clear()
         check_schedule(header, made.schedule)
         shape = tuple(header.latent_shape)
@@ -61,9 +59,16 @@ def applied_to(
         )
 
     with backbone.applied(change, embedding.separate_query_key) as applied:
-        yield applied
-    if visited:
-        check_visited(guided, visited)
+        free = applied.maybe_free_model_hooks
+
+        def end() -> None:
+            """Of a call: what every pipeline does last, and one that has failed does not."""
+            free()
+            if visited:
+                check_visited(guided, visited)
+
+        with replaced_method(applied, "maybe_free_model_hooks", end):
+            yield applied
 
 
 def check_visited(guided: Sequence[int], visited: Collection[int]) -> None:

@@ -193,6 +193,20 @@ def test_a_call_that_is_broken_off_is_refused(stock, embedding):
         call(pipeline, embedding, callback_on_step_end=stop)
 
 
+def test_a_call_that_failed_stands_in_no_other_ones_way(stock, embedding):
+    def fail(*_):
+        raise RuntimeError("mine")
+
+    with embedding.applied_to(stock) as pipeline:
+        plain = call(pipeline, embedding)
+        with pytest.raises(RuntimeError, match="mine"):
+            call(pipeline, embedding, callback_on_step_end=fail)
+        assert (call(pipeline, embedding) - plain).abs().max() == 0
+        with pytest.raises(RuntimeError, match="mine"):
+            call(pipeline, embedding, callback_on_step_end=fail)
+    assert "maybe_free_model_hooks" not in stock.__dict__
+
+
 def test_what_is_no_pipeline_is_refused(stock, embedding):
     for wrong, name in ((None, "NoneType"), (stock.transformer, "CogVideoXTransformer3DModel")):
         refused = pytest.raises(DitflowError, match=f"{name} is no pipeline; give the whole one")
