@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase
 
+from ditflow.backbones.kernels import take_quick_convolutions
 from ditflow.sprites.recipe.models import MAX_TEXT_TOKENS
 from ditflow.sprites.recipe.train_vae import STEPS_PER_EPOCH
 from ditflow.sprites.render import render
@@ -35,6 +36,7 @@ def encode_shards(
     the sprites' paths and radii. Whole shards are kept.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    take_quick_convolutions(vae)
     for shard in tqdm(range(count // SHARD), desc="encoding", unit="shard"):
         path = folder / f"{shard:03d}.safetensors"
         if path.exists():
@@ -95,14 +97,16 @@ class EncodedClips:
 
     Args:
         folder: of `encode_shards`.
+        shards: how many of them, all where not given.
     """
 
-    def __init__(self, folder: Path):
-        shards = [load_file(path) for path in sorted(folder.glob("*.safetensors"))]
-        if not shards:
+    def __init__(self, folder: Path, shards: int | None = None):
+        files = sorted(folder.glob("*.safetensors"))[:shards]
+        if not files:
             raise SystemExit(f"{folder} has no encoded clips; run the part `latents` first.")
+        loaded = [load_file(path) for path in files]
         self.latents, self.ids, self.paths, self.radii = (
-            torch.cat([shard[name] for shard in shards])
+            torch.cat([shard[name] for shard in loaded])
             for name in ("latents", "ids", "paths", "radii")
         )
 

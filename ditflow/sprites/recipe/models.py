@@ -2,9 +2,12 @@
 
 from diffusers import (
     AutoencoderKLCogVideoX,
+    AutoencoderKLWan,
     CogVideoXDDIMScheduler,
     CogVideoXDPMScheduler,
     CogVideoXTransformer3DModel,
+    UniPCMultistepScheduler,
+    WanTransformer3DModel,
 )
 from transformers import (
     CLIPConfig,
@@ -15,6 +18,8 @@ from transformers import (
     T5Config,
     T5EncoderModel,
     T5Tokenizer,
+    UMT5Config,
+    UMT5EncoderModel,
 )
 
 from ditflow.sprites.world import BACKGROUNDS, COLORS, NUM_FRAMES, SHAPES, SIZE, captions
@@ -98,6 +103,58 @@ SCHEDULE = {
 
 def build_scheduler(rotary: bool) -> CogVideoXDPMScheduler | CogVideoXDDIMScheduler:
     return CogVideoXDPMScheduler(**SCHEDULE) if rotary else CogVideoXDDIMScheduler(**SCHEDULE)
+
+
+def build_wan_vae() -> AutoencoderKLWan:
+    """Three levels, as `build_vae`'s; latents as they are, until their statistics are measured."""
+    return AutoencoderKLWan(
+        base_dim=16,
+        z_dim=LATENT_CHANNELS,
+        dim_mult=[1, 2, 3],
+        num_res_blocks=1,
+        temperal_downsample=[True, True],
+        latents_mean=[0.0] * LATENT_CHANNELS,
+        latents_std=[1.0] * LATENT_CHANNELS,
+        scale_factor_temporal=4,
+        scale_factor_spatial=4,
+    )
+
+
+def build_wan_transformer(in_channels: int = LATENT_CHANNELS) -> WanTransformer3DModel:
+    """8 blocks of width 128 over 7 × 8 × 8 tokens."""
+    return WanTransformer3DModel(
+        num_attention_heads=4,
+        attention_head_dim=32,
+        in_channels=in_channels,
+        out_channels=LATENT_CHANNELS,
+        text_dim=64,
+        freq_dim=64,
+        ffn_dim=512,
+        num_layers=8,
+        rope_max_seq_len=64,
+    )
+
+
+def as_umt5(text_encoder: T5EncoderModel) -> UMT5EncoderModel:
+    """The same function of token ids in Wan's class, whose layers have a position bias each."""
+    config = UMT5Config(**text_encoder.config.to_dict())
+    state = text_encoder.state_dict()
+    bias = "encoder.block.{}.layer.0.SelfAttention.relative_attention_bias.weight"
+    for layer in range(1, config.num_layers):
+        state[bias.format(layer)] = state[bias.format(0)]
+    made = UMT5EncoderModel(config)
+    made.load_state_dict(state)
+    return made
+
+
+FLOW_SHIFT = 0.3
+"""Of the sprites' flow matching; as with `snr_shift_scale`, small latents need more signal."""
+
+
+def build_wan_scheduler() -> UniPCMultistepScheduler:
+    return UniPCMultistepScheduler(
+        prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=FLOW_SHIFT
+    )
 
 
 def build_clip_processor() -> CLIPProcessor:

@@ -19,9 +19,12 @@ from diffusers import AutoencoderKLCogVideoX, CogVideoXPipeline
 from jsonargparse import auto_cli
 from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
+from transformers import T5EncoderModel
 
 from ditflow.sprites.recipe.latents import LatentClips, encode_shards
+from ditflow.sprites.recipe.like_latents import LatentFrames
 from ditflow.sprites.recipe.models import (
+    as_umt5,
     build_clip,
     build_clip_processor,
     build_scheduler,
@@ -29,10 +32,13 @@ from ditflow.sprites.recipe.models import (
     build_tokenizer,
     build_transformer,
     build_vae,
+    build_wan_transformer,
+    build_wan_vae,
 )
 from ditflow.sprites.recipe.train_clip import ClipTraining, Frames
-from ditflow.sprites.recipe.train_transformer import TransformerTraining
+from ditflow.sprites.recipe.train_transformer import CogVideoXTraining, TransformerTraining
 from ditflow.sprites.recipe.train_vae import VAEClips, VAETraining
+from ditflow.sprites.recipe.train_wan import WanTraining
 from ditflow.sprites.render import render
 from ditflow.sprites.world import sample_clip
 
@@ -65,7 +71,13 @@ class Recipe:
     def vae(self, epochs: int = 28, crop_epochs: int = 16) -> None:
         """Train the VAE for `epochs` of 100 steps, the first `crop_epochs` on crops."""
         data = VAEClips(self.seed, full_from_epoch=crop_epochs)
-        self._fit(VAETraining(epochs), data, "vae", processes=1)
+        self._fit(VAETraining(build_vae(), epochs), data, "vae", processes=1)
+
+    def wan_vae(self, epochs: int = 28, crop_epochs: int = 20) -> None:
+        """Train Wan's VAE on frames and on the latents that the other VAE made of them: so one
+        transformer's training data serve the other's as well. Arguments as of `vae`."""
+        data = LatentFrames(self.work, self.seed, full_from_epoch=crop_epochs)
+        self._fit(VAETraining(build_wan_vae(), epochs), data, "wan_vae", processes=1)
 
     def latents(self, count: int = 10240, stills: int = 20480) -> None:
         """Encode `count` random clips and `stills` single frames with the trained VAE."""
@@ -119,6 +131,30 @@ class Recipe:
         module.text_encoder.load_state_dict(_part(state, "text_encoder"))
         self._train(module, "sincos", clips, stills)
 
+    def wan(
+        self,
+        epochs: int = 40,
+        learning_rate: float = 1.5e-3,
+        sprite_weight: float = 4.0,
+        clips: int = 8,
+        stills: int = 24,
+    ) -> None:
+        """Train Wan's transformer on the shipped text encoder, which stays frozen.
+
+        Arguments as of `rope`.
+        """
+        shipped = T5EncoderModel.from_pretrained(WEIGHTS / "sprites-rope" / "text_encoder")
+        module = WanTraining(
+            build_wan_transformer(),
+            as_umt5(shipped),
+            empty_ids=_empty_ids(),
+            epochs=epochs,
+            learning_rate=learning_rate,
+            train_text_encoder=False,
+            sprite_weight=sprite_weight,
+        )
+        self._train(module, "wan", clips, stills)
+
     def clip(self, epochs: int = 12) -> None:
         """Train the CLIP that image quality is measured with, for `epochs` of 100 steps."""
         module = ClipTraining(build_clip_processor(), epochs)
@@ -162,15 +198,10 @@ class Recipe:
     ) -> TransformerTraining:
         tokenizer = build_tokenizer()
         transformer = build_transformer(rotary)
-        return TransformerTraining(
+        return CogVideoXTraining(
             transformer,
             build_text_encoder(len(tokenizer)),
-            empty_ids=tokenizer(
-                "",
-                padding="max_length",
-                max_length=transformer.config.max_text_seq_length,
-                return_tensors="pt",
-            ).input_ids[0],
+            empty_ids=_empty_ids(),
             epochs=epochs,
             learning_rate=learning_rate,
             train_text_encoder=rotary,
@@ -236,6 +267,12 @@ class Recipe:
             latents = vae.encode(video.transpose(1, 2)).latent_dist.mean
         vae.register_to_config(scaling_factor=round(1 / latents.std().item(), 4))
         return vae.eval()
+
+
+def _empty_ids() -> torch.Tensor:
+    """Token ids of the empty prompt, [L]."""
+    tokenizer = build_tokenizer()
+    return tokenizer("", padding="max_length", return_tensors="pt").input_ids[0]
 
 
 def _load_packaged(module: TransformerTraining, folder: Path) -> None:

@@ -1,12 +1,13 @@
-"""Train a sprites transformer: v-prediction on cached latents, captions dropped at times."""
+"""Train a sprites transformer on cached latents, captions dropped at times."""
 
+from abc import abstractmethod
 from typing import Any
 
 import torch
-from diffusers import CogVideoXTransformer3DModel
+from diffusers import CogVideoXTransformer3DModel, ModelMixin
 from diffusers.models.embeddings import get_3d_rotary_pos_embed
 from lightning import LightningModule
-from transformers import T5EncoderModel
+from transformers import PreTrainedModel
 
 from ditflow.backbones.cogvideox.attention import CogVideoXProcessor
 from ditflow.sprites.recipe.models import build_scheduler
@@ -29,7 +30,7 @@ class Float32Attention(CogVideoXProcessor):
 
 
 class TransformerTraining(LightningModule):
-    """Denoising loss over random timesteps.
+    """Denoising loss over random timesteps; a family says what is predicted, and how.
 
     The matrices of attention and feed-forward are trained by Muon, which needs about half the
     steps Adam does here, all other weights by AdamW; two optimisers ask for manual optimisation.
@@ -52,8 +53,8 @@ class TransformerTraining(LightningModule):
 
     def __init__(
         self,
-        transformer: CogVideoXTransformer3DModel,
-        text_encoder: T5EncoderModel,
+        transformer: ModelMixin,
+        text_encoder: PreTrainedModel,
         empty_ids: torch.Tensor,
         epochs: int,
         learning_rate: float,
@@ -64,14 +65,22 @@ class TransformerTraining(LightningModule):
         super().__init__()
         self.transformer, self.text_encoder = transformer, text_encoder
         self.text_encoder.requires_grad_(train_text_encoder)
-        for block in transformer.transformer_blocks:
-            block.attn1.processor = Float32Attention()
-        rotary = transformer.config.use_rotary_positional_embeddings
-        self.scheduler = build_scheduler(rotary)
         self.register_buffer("empty_ids", empty_ids, persistent=False)
-        self.rotary = _rotary(transformer) if rotary else None
         self.epochs, self.learning_rate = epochs, learning_rate
         self.sprite_weight, self.caption_dropout = sprite_weight, caption_dropout
+
+    @abstractmethod
+    def noised(
+        self, latents: torch.Tensor, times: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Latents [B, F, C, h, w] at times in the schedule [B], of 0 to 1, the noisiest: with
+        noise, what is to be predicted of them, and the timesteps."""
+
+    @abstractmethod
+    def predicted(
+        self, noisy: torch.Tensor, ids: torch.Tensor, timesteps: torch.Tensor
+    ) -> torch.Tensor:
+        """The transformer's prediction, of latents [B, F, C, h, w] and token ids [B, L]."""
 
     def on_train_epoch_start(self) -> None:
         # Noise of its own in every process and epoch, also after resuming.
@@ -97,34 +106,19 @@ class TransformerTraining(LightningModule):
         """Squared error of the velocity at random timesteps, weighted."""
         dropped = torch.rand(len(ids), device=self.device) < self.caption_dropout
         ids = torch.where(dropped[:, None], self.empty_ids, ids)
-        timesteps = self._timesteps(len(latents))
-        noise = torch.randn_like(latents)
-        noisy = self.scheduler.add_noise(latents, noise, timesteps)
-        velocity = self.scheduler.get_velocity(latents, noise, timesteps)
-        rotary = self.rotary
-        if rotary is not None:
-            tokens = latents[0, :, 0].numel() // self.transformer.config.patch_size**2
-            rotary = (rotary[0][:tokens], rotary[1][:tokens])
-        predicted = self.transformer(
-            hidden_states=noisy,
-            encoder_hidden_states=self.text_encoder(ids)[0],
-            timestep=timesteps,
-            image_rotary_emb=rotary,
-            return_dict=False,
-        )[0]
+        noisy, target, timesteps = self.noised(latents, self._times(len(latents)))
+        predicted = self.predicted(noisy, ids, timesteps)
         weight = 1 + (self.sprite_weight - 1) * sprite[:, :, None]
-        squared = (predicted.float() - velocity).square()
+        squared = (predicted.float() - target).square()
         return (weight * squared).sum() / weight.expand_as(squared).sum()
 
-    def _timesteps(self, count: int) -> torch.Tensor:
-        """Random timesteps, three fifths of them from the noisiest quarter.
+    def _times(self, count: int) -> torch.Tensor:
+        """Random times in the schedule, three fifths of them from the noisiest quarter.
 
-        With this schedule what is drawn, and how it moves, is decided there; below lies texture.
+        With these schedules what is drawn, and how it moves, is decided there; below lies texture.
         """
-        steps = self.scheduler.config.num_train_timesteps
-        lowest = torch.where(torch.rand(count, device=self.device) < 0.6, 0.75 * steps, 0.0)
-        drawn = lowest + torch.rand(count, device=self.device) * (steps - lowest)
-        return drawn.long().clamp(max=steps - 1)
+        lowest = torch.where(torch.rand(count, device=self.device) < 0.6, 0.75, 0.0)
+        return lowest + torch.rand(count, device=self.device) * (1 - lowest)
 
     def configure_optimizers(self) -> Any:
         matrices: list[torch.Tensor] = []
@@ -132,12 +126,48 @@ class TransformerTraining(LightningModule):
         for name, weight in self.named_parameters():
             if not weight.requires_grad:
                 continue
-            inside = "transformer_blocks" in name and (".attn1." in name or ".ff." in name)
+            inside = "blocks." in name and (".attn" in name or ".ff" in name)
             (matrices if inside and weight.ndim == 2 else others).append(weight)
         muon = Muon(matrices, lr=self.learning_rate)
         adam = torch.optim.AdamW(others, lr=self.learning_rate, weight_decay=0.0, betas=(0.9, 0.98))
         steps = self.epochs * STEPS_PER_EPOCH
         return [cosine(muon, steps), cosine(adam, steps)]
+
+
+class CogVideoXTraining(TransformerTraining):
+    """v-prediction, as the pipeline's scheduler has it; arguments as `TransformerTraining`."""
+
+    def __init__(self, transformer: CogVideoXTransformer3DModel, *args: Any, **kwargs: Any):
+        super().__init__(transformer, *args, **kwargs)
+        for block in transformer.transformer_blocks:
+            block.attn1.processor = Float32Attention()
+        rotary = transformer.config.use_rotary_positional_embeddings
+        self.scheduler = build_scheduler(rotary)
+        self.rotary = _rotary(transformer) if rotary else None
+
+    def noised(
+        self, latents: torch.Tensor, times: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        steps = self.scheduler.config.num_train_timesteps
+        timesteps = (times * steps).long().clamp(max=steps - 1)
+        noise = torch.randn_like(latents)
+        noisy = self.scheduler.add_noise(latents, noise, timesteps)
+        return noisy, self.scheduler.get_velocity(latents, noise, timesteps), timesteps
+
+    def predicted(
+        self, noisy: torch.Tensor, ids: torch.Tensor, timesteps: torch.Tensor
+    ) -> torch.Tensor:
+        rotary = self.rotary
+        if rotary is not None:
+            tokens = noisy[0, :, 0].numel() // self.transformer.config.patch_size**2
+            rotary = (rotary[0][:tokens], rotary[1][:tokens])
+        return self.transformer(
+            hidden_states=noisy,
+            encoder_hidden_states=self.text_encoder(ids)[0],
+            timestep=timesteps,
+            image_rotary_emb=rotary,
+            return_dict=False,
+        )[0]
 
 
 def _rotary(transformer: CogVideoXTransformer3DModel) -> tuple[torch.Tensor, torch.Tensor]:

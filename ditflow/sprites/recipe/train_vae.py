@@ -6,10 +6,11 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from diffusers import ModelMixin
 from lightning import LightningDataModule, LightningModule, Trainer
 from torch.utils.data import DataLoader, IterableDataset
 
-from ditflow.sprites.recipe.models import build_vae
+from ditflow.backbones.kernels import take_quick_convolutions
 from ditflow.sprites.render import render
 from ditflow.sprites.world import SIZE, sample_clip
 
@@ -69,20 +70,33 @@ class VAEClips(LightningDataModule):
 
 
 class VAETraining(LightningModule):
-    """L1 + L2 + a light KL, Adam with a cosine rate."""
+    """L1 + L2 + a light KL, Adam with a cosine rate; where latents of another VAE come with the
+    videos, L2 from those too, so that a transformer of one is at home in the other."""
 
-    def __init__(self, epochs: int, learning_rate: float = 2e-3, kl_weight: float = 1e-4):
+    def __init__(
+        self,
+        vae: ModelMixin,
+        epochs: int,
+        learning_rate: float = 2e-3,
+        kl_weight: float = 1e-4,
+    ):
         super().__init__()
-        self.vae = build_vae()
+        self.vae = vae
+        take_quick_convolutions(vae)
         self.epochs, self.learning_rate, self.kl_weight = epochs, learning_rate, kl_weight
 
-    def training_step(self, video: torch.Tensor, batch_idx: int) -> torch.Tensor:
+    def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
+        video, latents = batch if isinstance(batch, list) else (batch, None)
         posterior = self.vae.encode(video).latent_dist
         decoded = self.vae.decode(posterior.sample()).sample.float()
         l1 = F.l1_loss(decoded, video)
         kl = posterior.kl().mean() / posterior.mean[0].numel()
         loss = l1 + F.mse_loss(decoded, video) + self.kl_weight * kl
-        self.log_dict({"l1": l1, "kl": kl, "std": posterior.mean.detach().std()}, prog_bar=True)
+        figures = {"l1": l1, "kl": kl, "std": posterior.mean.detach().std()}
+        if latents is not None:
+            figures["latents"] = F.mse_loss(posterior.mean, latents)
+            loss = loss + figures["latents"]
+        self.log_dict(figures, prog_bar=True)
         return loss
 
     def configure_optimizers(self) -> Any:
