@@ -10,6 +10,7 @@ import torch
 from lightning import LightningModule
 
 from ditflow.backbones.base import Backbone, BlockFeatures, BlockOutputs, PassInput
+from ditflow.backbones.images import condition_on_first
 from ditflow.backbones.solver import Schedule
 from ditflow.embedding.checks import SAMPLING
 from ditflow.embedding.motion_embedding import MotionEmbedding
@@ -96,6 +97,11 @@ class GuidedSampling(LightningModule):
         self._prompts: dict[str, torch.Tensor] = {}
         self.injection: Injection | None = None
         self.reference_latents: torch.Tensor | None = None
+        self.image: torch.Tensor | None = None
+        """[3, height, width] in [0, 1], that the videos begin with; None of text alone."""
+        self.reference_condition: Any = None
+        """With an image, what the reference's passes are given in its place: the reference's own
+        first frame, as `Backbone.encode_image` gives it."""
         self.embedding: MotionEmbedding | None = None
 
     @property
@@ -133,9 +139,8 @@ class GuidedSampling(LightningModule):
         return self.backbone.encode_prompt(prompt) if kept is None else kept
 
     def sampler(self, prompt: str, seed: int, latent_shape: tuple[int, ...]) -> Sampler:
-        return Sampler(
-            self.backbone, self.sampler_options, prompt, seed, latent_shape, self.encoded
-        )
+        options, image = self.sampler_options, self.image
+        return Sampler(self.backbone, options, prompt, seed, latent_shape, self.encoded, image)
 
     def schedule(self) -> Schedule:
         """The solver's, with the timesteps of all denoising steps, from noise to video."""
@@ -267,6 +272,8 @@ class GuidedSampling(LightningModule):
                 "The embedding carries no reference latents (left out when it was fitted or "
                 "published): predicting with no KV injection, so that less of the motion is kept."
             )
+        elif self.injection is not None and self.image is not None:
+            self.reference_condition = condition_on_first(self.backbone, self.z_ref)
 
     @torch.no_grad()
     def predict_step(self, item: SampleItem, batch_idx: int) -> torch.Tensor:

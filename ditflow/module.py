@@ -9,7 +9,7 @@ import torch
 from lightning import Callback
 from lightning.pytorch.core.optimizer import LightningOptimizer
 
-from ditflow.backbones.base import Backbone, PassInput
+from ditflow.backbones.base import Backbone
 from ditflow.callbacks.denoising_schedule import DenoisingSchedule
 from ditflow.data import data_of, run_of
 from ditflow.denoising import GuidedSampling, MotionItem
@@ -145,7 +145,10 @@ class MotionTransfer(GuidedSampling):
             empty = self.encoded("")
             self.reference_latents = encode(backbone, frames, cache)
             with torch.no_grad():
-                outputs = self.outputs(reference_input(backbone, self.reference_latents, empty))
+                image = None if self.image is None else frames[0]
+                given = reference_input(backbone, self.reference_latents, empty, image)
+                outputs = self.outputs(given)
+            self.reference_condition = given.condition
             found = self.objective.reference_and_flow(outputs)
             self.reference_motion, self.reference_flow = found
             self.reference_weight = self.objective.weight(
@@ -201,7 +204,7 @@ class MotionTransfer(GuidedSampling):
         if self.target == "latents":
             latents = self.parameter[row : row + 1]
         with self.injected(sampler, step, positions):
-            given = PassInput(latents, item.timestep, sampler.encoded_prompt, positions)
+            given = sampler.given(step, latents, positions)._replace(timestep=item.timestep)
             outputs = self.outputs(given)
         loss = self.objective.loss(outputs, item.reference, **self._weighted())
         if not torch.isfinite(loss):

@@ -50,7 +50,7 @@ def fit(backbone, folder, video, prompts=(PROMPT,), injection=True, data=None, *
     return module
 
 
-def predict(backbone, folder, prompts=(OTHER,), injection=True, seeds=None, **options):
+def predict(backbone, folder, prompts=(OTHER,), injection=True, seeds=None, data=None, **options):
     embedding = MotionEmbedding.load(folder / "motion.safetensors")
     settings = FEW | {"separate_query_key": embedding.header.model["separate_query_key"]}
     settings |= {
@@ -58,9 +58,8 @@ def predict(backbone, folder, prompts=(OTHER,), injection=True, seeds=None, **op
         "parameterization": embedding.header.parameterization,
     }
     module = MotionTransfer(backbone, **settings | options)
-    data = MotionDataModule(
-        prompts=list(prompts), embedding=folder / "motion.safetensors", seeds=seeds
-    )
+    given = {"embedding": folder / "motion.safetensors", "seeds": seeds} | (data or {})
+    data = MotionDataModule(prompts=list(prompts), **given)
     return make_trainer(folder, injection, accelerator=backbone.device.type).predict(module, data)
 
 

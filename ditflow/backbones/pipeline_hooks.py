@@ -117,7 +117,9 @@ class PipelineHooks(ABC):
         self.now = self.change(PipelinePass(timestep, shape, self.schedule(), self.starts))
         self.starts = False
         if self.now.latents is not None:
-            latents = self.in_layout(self.now.latents).to(hidden_states).expand_as(hidden_states)
+            own = self.in_layout(self.now.latents)
+            latents = hidden_states.clone()
+            latents[:, : own.shape[1], : own.shape[2]] = own  # what is beside them stays
             if args:
                 args = (latents, *args[1:])
             else:

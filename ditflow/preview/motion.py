@@ -96,7 +96,8 @@ def read_motion(
     """
     empty = backbone.encode_prompt("")
     latents = encode(backbone, reference.frames, cache)
-    outputs = backbone.query_keys(reference_input(backbone, latents, empty), blocks)
+    image = reference.frames[0] if backbone.needs_image else None
+    outputs = backbone.query_keys(reference_input(backbone, latents, empty, image), blocks)
     read = {}
     for block, output in zip(blocks, outputs, strict=True):
         sure = objective.confidence_of(output)

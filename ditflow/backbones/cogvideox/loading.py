@@ -9,6 +9,7 @@ from diffusers import (
     AutoencoderKLCogVideoX,
     CogVideoXDDIMScheduler,
     CogVideoXDPMScheduler,
+    CogVideoXImageToVideoPipeline,
     CogVideoXPipeline,
     CogVideoXTransformer3DModel,
     DiffusionPipeline,
@@ -17,13 +18,14 @@ from diffusers.quantizers import PipelineQuantizationConfig
 from transformers import T5Config, T5EncoderModel
 
 from ditflow.backbones.cogvideox.adapter import CogVideoXBackbone
+from ditflow.backbones.cogvideox.image_to_video import CogVideoXImageBackbone
 from ditflow.backbones.cogvideox.published import PUBLISHED, TEXT_ENCODER
 from ditflow.backbones.cogvideox.tiling import enable_tiling
 from ditflow.errors import DitflowError, reason_of
 from ditflow.utils.shipped import embedded_backbones, source_of
 
 
-def load_pipeline(options: Mapping[str, Any], device: torch.device) -> CogVideoXPipeline:
+def load_pipeline(options: Mapping[str, Any], device: torch.device) -> DiffusionPipeline:
     """A pipeline in main memory, or, if it is quantised, where it computes.
 
     Args:
@@ -47,7 +49,7 @@ def load_pipeline(options: Mapping[str, Any], device: torch.device) -> CogVideoX
     return pipeline
 
 
-def empty_pipeline(name: str, dtype: torch.dtype) -> CogVideoXPipeline:
+def empty_pipeline(name: str, dtype: torch.dtype) -> DiffusionPipeline:
     """A pipeline on the meta device, with no weights and no tokenizer: an embedded one, a folder's,
     a published model's, or any other of the hub.
 
@@ -57,7 +59,7 @@ def empty_pipeline(name: str, dtype: torch.dtype) -> CogVideoXPipeline:
     transformer, vae, text_encoder = _configs(name)
     with torch.device("meta"):
         made = CogVideoXTransformer3DModel.from_config(dict(transformer))
-        return CogVideoXPipeline(
+        return _class(made.config)(
             tokenizer=None,
             text_encoder=T5EncoderModel(T5Config(**text_encoder)),
             vae=AutoencoderKLCogVideoX.from_config(dict(vae)),
@@ -89,19 +91,31 @@ def adapter(
     pipeline: DiffusionPipeline, name: str, options: dict[str, Any] | None = None
 ) -> CogVideoXBackbone:
     """Of a pipeline that was loaded or made here."""
-    return CogVideoXBackbone(pipeline, name, options)
+    return _adapter_class(pipeline)(pipeline, name, options)
 
 
 def adapter_of_stock(pipeline: DiffusionPipeline) -> CogVideoXBackbone | None:
     """Of any pipeline around this family's transformer, which is left as it is; else none."""
     if isinstance(getattr(pipeline, "transformer", None), CogVideoXTransformer3DModel):
-        return CogVideoXBackbone(pipeline, "the pipeline", install=False)
+        return _adapter_class(pipeline)(pipeline, "the pipeline", install=False)
     return None
+
+
+def _adapter_class(pipeline: DiffusionPipeline) -> type[CogVideoXBackbone]:
+    with_image = isinstance(pipeline, CogVideoXImageToVideoPipeline)
+    return CogVideoXImageBackbone if with_image else CogVideoXBackbone
+
+
+def _class(transformer: Mapping[str, Any]) -> type[DiffusionPipeline]:
+    """Of the pipeline around a transformer of this configuration, which takes as many channels of
+    an image as of the video, if it takes an image."""
+    channels = (transformer.get(name, 16) for name in ("in_channels", "out_channels"))
+    return CogVideoXPipeline if len(set(channels)) == 1 else CogVideoXImageToVideoPipeline
 
 
 def _from_pretrained(
     name: str, dtype: str, quantization: str, device: torch.device
-) -> CogVideoXPipeline:
+) -> DiffusionPipeline:
     options: dict[str, Any] = {"dtype": getattr(torch, dtype)}
     placed: AbstractContextManager[Any] = nullcontext()
     if quantization != "none":
@@ -119,8 +133,11 @@ def _from_pretrained(
         if device.index is not None:
             placed = torch.cuda.device(device.index)
     try:
+        source = source_of(name)
+        # Asked of the transformer, for plans know no more of a pipeline than configurations.
+        kind = _class(CogVideoXTransformer3DModel.load_config(source, subfolder="transformer"))
         with placed:
-            pipeline = CogVideoXPipeline.from_pretrained(source_of(name), **options)
+            pipeline = kind.from_pretrained(source, **options)
     except (NotImplementedError, ImportError) as error:
         otherwise = "" if quantization == "none" else ", or use quantization=none"
         raise DitflowError(

@@ -147,7 +147,7 @@ class WanBackbone(TransformerBackbone):
         return positions_at(self.transformer, coordinates)
 
     def run(self, given: PassInput) -> torch.Tensor:
-        latents, timestep, prompt, positions = given
+        latents, timestep, prompt, positions, _ = given
         with rotated_by(self.transformer, positions):
             prediction = self.transformer(
                 hidden_states=latents.transpose(1, 2).to(self.dtype),
