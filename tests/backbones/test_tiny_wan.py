@@ -9,7 +9,7 @@ import yaml
 from ditflow import DitflowError, MotionEmbedding
 from ditflow.cli import main
 from tests.backbones.conformance import BackboneConformance
-from tests.backbones.tiny_wan.adapter import WanBackbone
+from ditflow.backbones.wan.adapter import WanBackbone
 from tests.backbones.tiny_wan.loading import load_tiny_wan, tiny_pipeline
 
 PROMPT = "a red circle on a gray background"

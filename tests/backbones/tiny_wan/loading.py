@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
 
 from ditflow.backbones.base import Backbone
 from ditflow.sprites.world import BACKGROUNDS, COLORS, SHAPES
-from tests.backbones.tiny_wan.adapter import WanBackbone
+from ditflow.backbones.wan.adapter import WanBackbone
 
 SIZE = 9, 32, 32
 

@@ -12,16 +12,16 @@ from ditflow.backbones.pipeline_hooks import Change
 from ditflow.backbones.transformer import TransformerBackbone
 from ditflow.functional.motion_flow import Grid
 from ditflow.functional.parameterization import Positions
-from tests.backbones.tiny_wan.attention import WanProcessor
-from tests.backbones.tiny_wan.pipeline_hooks import WanHooks
-from tests.backbones.tiny_wan.positions import (
+from ditflow.backbones.wan.attention import WanProcessor
+from ditflow.backbones.wan.pipeline_hooks import WanHooks
+from ditflow.backbones.wan.positions import (
     positions_at,
     rotated_by,
     stock_coordinates,
     stock_positions,
     token_grid,
 )
-from tests.backbones.tiny_wan.solver import EulerSolver
+from ditflow.backbones.wan.solver import EulerSolver
 
 
 class WanBackbone(TransformerBackbone):

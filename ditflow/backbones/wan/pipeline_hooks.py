@@ -7,8 +7,8 @@ import torch
 from ditflow.backbones.pipeline_hooks import PipelineHooks
 from ditflow.backbones.solver import Schedule
 from ditflow.functional.parameterization import Positions
-from tests.backbones.tiny_wan.positions import rotated_by
-from tests.backbones.tiny_wan.solver import schedule_of
+from ditflow.backbones.wan.positions import rotated_by
+from ditflow.backbones.wan.solver import schedule_of
 
 
 class WanHooks(PipelineHooks):
