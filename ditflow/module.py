@@ -111,6 +111,7 @@ class MotionTransfer(GuidedSampling):
         self.block = block
         self.optimization_steps, self.gradient_reuse = optimization_steps, gradient_reuse
         self.guided_steps = steps_of(guided_share, num_inference_steps)
+        backbone.check_guided(self.guided_steps, num_inference_steps)
         rates = learning_rates.of(target, parameterization)
         self.rates = rates if learning_rate is None else (learning_rate, learning_rate / 2)
         self.seed = seed

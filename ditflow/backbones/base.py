@@ -187,6 +187,10 @@ class Backbone(ABC):
                 f"0 to {self.num_blocks - 1}."
             )
 
+    def check_guided(self, guided_steps: int, num_steps: int) -> None:  # noqa: B027
+        """Raise `DitflowError` where not so many of the first of its denoising steps can be guided;
+        by default any can."""
+
     # -- text and video --------------------------------------------------------------------------
 
     @abstractmethod

@@ -1,7 +1,6 @@
 """Load a backbone by preset name, folder or hub name, or say in one line why it cannot be."""
 
 import importlib.util
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,8 +11,11 @@ from diffusers import DiffusionPipeline
 
 from ditflow.backbones.base import Backbone
 from ditflow.backbones.cogvideox import loading as cogvideox
+from ditflow.backbones.cogvideox.published import PUBLISHED
 from ditflow.backbones.kernels import check_compiler, check_kernel, take_quick_convolutions
 from ditflow.backbones.transformer import TransformerBackbone
+from ditflow.backbones.wan import loading as wan
+from ditflow.backbones.wan.published import PUBLISHED as PUBLISHED_WAN
 from ditflow.errors import DitflowError, reason_of, shortened
 from ditflow.utils.shipped import check_source, is_hub_name, source_of
 from ditflow.utils.usual_torch import usual_torch
@@ -21,7 +23,7 @@ from ditflow.utils.usual_torch import usual_torch
 Dtype = Literal["float32", "bfloat16", "float16"]
 Offload = Literal["none", "model", "group", "auto"]
 Switch = bool | Literal["auto"]
-SchedulerName = Literal["own", "ddim", "dpm"]
+SchedulerName = Literal["own", "ddim", "dpm", "unipc", "euler"]
 Quantization = Literal["none", "bitsandbytes-8bit", "bitsandbytes-4bit"]
 AttentionKernel = Literal["auto", "flash", "efficient", "cudnn", "math"]
 
@@ -59,12 +61,14 @@ def load_backbone(
     split_guidance: bool = False,
     attention: AttentionKernel = "auto",
     compile_blocks: bool = False,
+    flow_shift: float | None = None,
 ) -> Backbone:
-    """Load a CogVideoX pipeline as a frozen backbone.
+    """Load a CogVideoX or a Wan pipeline as a frozen backbone.
 
     Args:
-        name: `sprites-rope` or `sprites-sincos` (embedded), a folder in diffusers' layout, or a
-            hub name such as `THUDM/CogVideoX-5b`, the only case that may download.
+        name: `sprites-rope`, `sprites-sincos` or `sprites-wan` (embedded), a folder in diffusers'
+            layout, or a hub name such as `THUDM/CogVideoX-5b` or
+            `Wan-AI/Wan2.1-T2V-1.3B-Diffusers`, the only case that may download.
         dtype: of the frozen weights; what is optimised is always float32.
         device: `auto` takes a GPU if there is one.
         offload: keep weights in main memory and bring them to the GPU by `model` (text encoder,
@@ -75,12 +79,14 @@ def load_backbone(
         vae_tiling: encode and decode in spatial tiles.
         gradient_checkpointing: compute blocks again in the backward pass, for less memory.
         quantization: load the transformer and text encoder in 8 or 4 bits.
-        scheduler: `ddim` (as the 2B samples) or `dpm` (as the 5B) with trailing spacing, from the
-            pipeline's own configuration; `own` keeps the pipeline's.
+        scheduler: `own` is the pipeline's. CogVideoX: `ddim` (as the 2B samples) or `dpm` (as the
+            5B) with trailing spacing, from its configuration. Wan: `unipc`, or `euler`.
         split_guidance: run both branches of classifier-free guidance one after the other and not
             as one batch: less memory while denoising, for hardly more time on large models.
         attention: PyTorch's kernel for scaled dot-product attention; `auto` is its own choice.
         compile_blocks: compile the transformer's blocks at first use, which takes minutes once.
+        flow_shift: of Wan's schedule, in the place of the pipeline's own: its authors take 3 for
+            480 rows of pixels, 5 for 720.
 
     Raises:
         DitflowError: a backbone that cannot be had, or options that do not go together.
@@ -100,6 +106,7 @@ def load_backbone(
         "split_guidance": split_guidance,
         "attention": attention,
         "compile_blocks": compile_blocks,
+        "flow_shift": flow_shift,
     }
     chosen = [option for option in NOTHING_SAVED if given[option] == "auto"]
     given |= {option: NOTHING_SAVED[option] for option in chosen}
@@ -188,11 +195,11 @@ def backbone_of(pipeline: DiffusionPipeline | Backbone) -> Backbone:
             f"pipeline={type(pipeline).__name__} is no pipeline; give the whole one, such as a "
             "CogVideoXPipeline, and not a part of it."
         )
-    adapter = cogvideox.adapter_of_stock(pipeline)  # another family's: `or` its own
+    adapter = cogvideox.adapter_of_stock(pipeline) or wan.adapter_of_stock(pipeline)
     if adapter is not None:
         return adapter
     raise DitflowError(
-        f"{type(pipeline).__name__} is of no family that ditflow ships (CogVideoX); give the "
+        f"{type(pipeline).__name__} is of no family that ditflow ships (CogVideoX, Wan); give the "
         "Backbone that the motion was fitted on in its place."
     )
 
@@ -200,17 +207,26 @@ def backbone_of(pipeline: DiffusionPipeline | Backbone) -> Backbone:
 def _family(name: str) -> Family:
     """Whose a backbone is, by the class of its pipeline; nothing is downloaded to tell."""
     check_source(name)
-    match _pipeline_class(name):
-        case _:  # CogVideoX also says why what no family knows cannot be loaded
-            return cogvideox
+    kind = _pipeline_class(name)
+    if kind == "WanPipeline":
+        return wan
+    if kind is not None and not kind.startswith("CogVideoX"):
+        raise DitflowError(
+            f"backbone {name!r} is a {kind}, of no family that ditflow ships (CogVideoX, Wan); "
+            "docs/extending.md says how to bring one's own."
+        )
+    return cogvideox  # which also says why what cannot be read cannot be loaded
 
 
 def _pipeline_class(name: str) -> str | None:
-    """As a folder in diffusers' layout names it; none of a hub name, or of no such folder."""
+    """As its configuration names it, of the hub where need be; none of what cannot be read."""
+    if name in PUBLISHED_WAN:
+        return "WanPipeline"
+    if name in PUBLISHED:
+        return "CogVideoXPipeline"
     try:
-        index = (Path(source_of(name)) / "model_index.json").read_text(encoding="utf-8")
-        return json.loads(index)["_class_name"]
-    except (OSError, ValueError, KeyError, TypeError):
+        return DiffusionPipeline.load_config(source_of(name))["_class_name"]
+    except (OSError, ValueError, KeyError):
         return None
 
 

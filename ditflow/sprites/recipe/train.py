@@ -15,7 +15,7 @@ from typing import Any
 
 import lightning
 import torch
-from diffusers import AutoencoderKLCogVideoX, CogVideoXPipeline
+from diffusers import AutoencoderKLCogVideoX, AutoencoderKLWan, CogVideoXPipeline
 from jsonargparse import auto_cli
 from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -85,6 +85,13 @@ class Recipe:
         encode_shards(vae, tokenizer, self.work / "latents", count, self.seed)
         encode_shards(vae, tokenizer, self.work / "stills", stills, self.seed, frames=1)
 
+    def wan_latents(self, count: int = 4096, stills: int = 11264) -> None:
+        """Encode clips and single frames with Wan's trained VAE. Arguments as of `latents`."""
+        vae, tokenizer = self._trained_wan_vae(), build_tokenizer()
+        folder = self.work / "wan_encoded"
+        encode_shards(vae, tokenizer, folder / "latents", count, self.seed)
+        encode_shards(vae, tokenizer, folder / "stills", stills, self.seed, frames=1)
+
     def rope(
         self,
         epochs: int = 56,
@@ -153,7 +160,7 @@ class Recipe:
             train_text_encoder=False,
             sprite_weight=sprite_weight,
         )
-        self._train(module, "wan", clips, stills)
+        self._train(module, "wan", clips, stills, self.work / "wan_encoded")
 
     def clip(self, epochs: int = 12) -> None:
         """Train the CLIP that image quality is measured with, for `epochs` of 100 steps."""
@@ -208,14 +215,22 @@ class Recipe:
             sprite_weight=sprite_weight,
         )
 
-    def _train(self, module: TransformerTraining, part: str, clips: int, stills: int) -> None:
+    def _train(
+        self,
+        module: TransformerTraining,
+        part: str,
+        clips: int,
+        stills: int,
+        encoded: Path | None = None,
+    ) -> None:
         for name, count in (("clips", clips), ("stills", stills)):
             if count % self.processes:
                 raise SystemExit(
                     f"--{name} {count} cannot be shared by --processes {self.processes}; "
                     "give a multiple."
                 )
-        data = LatentClips(self.work, self.seed, clips // self.processes, stills // self.processes)
+        counts = clips // self.processes, stills // self.processes
+        data = LatentClips(encoded or self.work, self.seed, *counts)
         self._fit(module, data, part, self.processes, [EMAWeightAveraging(decay=0.998)])
 
     def _fit(
@@ -266,6 +281,19 @@ class Recipe:
         with torch.no_grad():
             latents = vae.encode(video.transpose(1, 2)).latent_dist.mean
         vae.register_to_config(scaling_factor=round(1 / latents.std().item(), 4))
+        return vae.eval()
+
+    def _trained_wan_vae(self) -> AutoencoderKLWan:
+        """Wan's trained VAE, with the measured mean and deviation of its latents' channels."""
+        vae = build_wan_vae()
+        vae.load_state_dict(_part(_weights(self.work / "wan_vae"), "vae"))
+        generator = torch.Generator().manual_seed(0)
+        video = render([sample_clip(generator) for _ in range(32)]) * 2 - 1
+        with torch.no_grad():
+            latents = vae.encode(video.transpose(1, 2)).latent_dist.mean
+        for name, figures in (("mean", latents.mean), ("std", latents.std)):
+            rounded = [round(figure, 4) for figure in figures((0, 2, 3, 4)).tolist()]
+            vae.register_to_config(**{f"latents_{name}": rounded})
         return vae.eval()
 
 

@@ -3,7 +3,7 @@
 import torch
 from diffusers import (
     AutoencoderKLWan,
-    FlowMatchEulerDiscreteScheduler,
+    UniPCMultistepScheduler,
     WanPipeline,
     WanTransformer3DModel,
 )
@@ -14,10 +14,17 @@ from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
 
 from ditflow.backbones.base import Backbone
+from ditflow.backbones.wan.adapter import WanBackbone
 from ditflow.sprites.world import BACKGROUNDS, COLORS, SHAPES
-from tests.backbones.tiny_wan.adapter import WanBackbone
 
 SIZE = 9, 32, 32
+
+
+class TinyWan(WanBackbone):
+    """A Wan that was trained on smaller videos."""
+
+    def default_size(self) -> tuple[int, int, int]:
+        return SIZE
 
 
 def load_tiny_wan(
@@ -35,7 +42,7 @@ def load_tiny_wan(
     pipeline = tiny_pipeline().to(device)
     if gradient_checkpointing:
         pipeline.transformer.enable_gradient_checkpointing()
-    return WanBackbone(pipeline, name, size=SIZE)
+    return TinyWan(pipeline, name)
 
 
 def tiny_pipeline() -> WanPipeline:
@@ -76,7 +83,9 @@ def tiny_pipeline() -> WanPipeline:
         tokenizer=tokenizer,
         text_encoder=text_encoder.eval(),
         vae=vae.eval(),
-        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
+        scheduler=UniPCMultistepScheduler(
+            prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0
+        ),
         transformer=transformer.eval(),
     )
     pipeline.set_progress_bar_config(disable=True)

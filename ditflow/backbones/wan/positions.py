@@ -21,7 +21,7 @@ def token_grid(transformer: WanTransformer3DModel, latent_shape: tuple[int, ...]
 def stock_positions(
     transformer: WanTransformer3DModel, latent_shape: tuple[int, ...], device: torch.device
 ) -> Positions:
-    """(cos, sin), each [N, D] in double precision, as the transformer makes them."""
+    """(cos, sin), each [N, D], as the transformer makes them."""
     batch, frames, channels, height, width = latent_shape
     shape = batch, channels, frames, height, width
     table = transformer.rope(torch.empty(shape, device="meta"))  # of which it reads the shape
@@ -38,10 +38,12 @@ def stock_coordinates(
 
 
 def positions_at(transformer: WanTransformer3DModel, coordinates: torch.Tensor) -> Positions:
-    """ρ of tokens at any coordinates [N, 3], differentiable, in double precision as the stock's."""
+    """ρ of tokens at any coordinates [N, 3], differentiable."""
     rope = transformer.rope
     shares = rope.t_dim, rope.h_dim, rope.w_dim
-    return rotary_table(coordinates.double(), sum(shares), shares=shares)
+    # In double precision, as the stock table is made, but for Apple's GPUs, which have none.
+    exact = coordinates if coordinates.device.type == "mps" else coordinates.double()
+    return tuple(part.float() for part in rotary_table(exact, sum(shares), shares=shares))
 
 
 @contextmanager

@@ -1,6 +1,9 @@
 """Wan 2.1 over diffusers' own classes, with our attention processor."""
 
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from copy import copy
+from typing import Any, Self
 
 import torch
 from diffusers import WanPipeline
@@ -10,31 +13,40 @@ from torch.nn import Module, ModuleList
 from ditflow.backbones.base import PassInput
 from ditflow.backbones.pipeline_hooks import Change
 from ditflow.backbones.transformer import TransformerBackbone
-from ditflow.functional.motion_flow import Grid
-from ditflow.functional.parameterization import Positions
-from tests.backbones.tiny_wan.attention import WanProcessor
-from tests.backbones.tiny_wan.pipeline_hooks import WanHooks
-from tests.backbones.tiny_wan.positions import (
+from ditflow.backbones.wan.attention import WanProcessor
+from ditflow.backbones.wan.pipeline_hooks import WanHooks
+from ditflow.backbones.wan.positions import (
     positions_at,
     rotated_by,
     stock_coordinates,
     stock_positions,
     token_grid,
 )
-from tests.backbones.tiny_wan.solver import EulerSolver
+from ditflow.backbones.wan.shapes import WanShapes
+from ditflow.backbones.wan.solver import FlowSolver, solver_of
+from ditflow.errors import DitflowError
+from ditflow.functional.motion_flow import Grid
+from ditflow.functional.parameterization import Positions
+
+TRAINED_ON = {4: (25, 64, 64, 8.0), 8: (81, 480, 832, 16.0), 16: (121, 704, 1280, 24.0)}
+"""Frames, height, width and frame rate, which no configuration says, by the spatial compression
+of the VAE: the embedded model's, Wan 2.1's (and 2.2 A14B's), and Wan 2.2 TI2V-5B's."""
 
 
 class WanBackbone(TransformerBackbone):
-    """A `WanPipeline` seen as a `Backbone`; further arguments as `TransformerBackbone`.
+    """A `WanPipeline` seen as a `Backbone`; arguments as `TransformerBackbone`.
 
-    Args:
-        size: (frames, height, width) it was trained on, which no configuration says.
+    Of two transformers (Wan 2.2 A14B) the first denoises down to a boundary, the second from there
+    on. A fit guides steps of the first only, which reads the reference too: queries and keys of two
+    models do not compare.
     """
 
     family = "wan"
     batched_guidance = False
-    prompt_length = 512  # as the stock pipeline's default
+    shapes_class = WanShapes
     pipeline: WanPipeline
+    second: Self | None = None
+    """An adapter of the second transformer, if there is one."""
 
     def __init__(
         self,
@@ -42,10 +54,14 @@ class WanBackbone(TransformerBackbone):
         name: str,
         options: dict[str, Any] | None = None,
         install: bool = True,
-        size: tuple[int, int, int] = (81, 480, 832),
     ):
         super().__init__(pipeline, name, options, install)
-        self._size = size
+        if pipeline.transformer_2 is not None:
+            self.second = copy(self)
+            self.second.transformer = pipeline.transformer_2
+            if install:
+                self.second.transformer.requires_grad_(False).eval()
+                self.second._install()
 
     @property
     def blocks(self) -> ModuleList:
@@ -60,8 +76,31 @@ class WanBackbone(TransformerBackbone):
     def hooks(self, change: Change) -> WanHooks:
         return WanHooks(self.pipeline, change)
 
-    def solver(self, num_steps: int) -> EulerSolver:
-        return EulerSolver(self.pipeline.scheduler, num_steps, self.device)
+    def solver(self, num_steps: int) -> FlowSolver:
+        return solver_of(self.pipeline.scheduler, num_steps, self.device)
+
+    def check_guided(self, guided_steps: int, num_steps: int) -> None:
+        if self.second is None:
+            return
+        most = int((self.solver(num_steps).timesteps >= self.boundary).sum())
+        if guided_steps > most:
+            raise DitflowError(
+                f"guided_share={guided_steps / num_steps:g} guides {guided_steps} of {num_steps} "
+                f"steps, but from step {most + 1} on {self.name} denoises with its second "
+                "transformer, whose attention the reference was not read with; use "
+                f"guided_share={most / num_steps:g} or less."
+            )
+
+    @property
+    def boundary(self) -> float:
+        """Timestep below which the second transformer denoises."""
+        return self.pipeline.config.boundary_ratio * self.num_train_timesteps
+
+    @property
+    def prompt_length(self) -> int:
+        # As the stock pipeline's default, or what is the most that the tokenizer was made for.
+        tokenizer = self.pipeline.tokenizer
+        return 512 if tokenizer is None else min(512, tokenizer.model_max_length)
 
     @property
     def rotary(self) -> bool:
@@ -73,7 +112,7 @@ class WanBackbone(TransformerBackbone):
 
     @property
     def fps(self) -> float:
-        return 16.0
+        return TRAINED_ON[self.pipeline.vae_scale_factor_spatial][3]
 
     @property
     def temporal_ratio(self) -> int:
@@ -86,12 +125,12 @@ class WanBackbone(TransformerBackbone):
         return max(16, self.pipeline.vae_scale_factor_spatial * patch)
 
     def default_size(self) -> tuple[int, int, int]:
-        return self._size
+        return TRAINED_ON[self.pipeline.vae_scale_factor_spatial][:3]
 
     def latent_shape(self, num_frames: int, height: int, width: int) -> tuple[int, ...]:
         frames = (num_frames - 1) // self.temporal_ratio + 1
         scale = self.pipeline.vae_scale_factor_spatial
-        return 1, frames, self.transformer.config.in_channels, height // scale, width // scale
+        return 1, frames, self.transformer.config.out_channels, height // scale, width // scale
 
     def token_grid(self, latent_shape: tuple[int, ...]) -> Grid:
         return token_grid(self.transformer, latent_shape)
@@ -147,12 +186,33 @@ class WanBackbone(TransformerBackbone):
         return positions_at(self.transformer, coordinates)
 
     def run(self, given: PassInput) -> torch.Tensor:
-        latents, timestep, prompt, positions, _ = given
-        with rotated_by(self.transformer, positions):
+        with rotated_by(self.transformer, given.positions):
             prediction = self.transformer(
-                hidden_states=latents.transpose(1, 2).to(self.dtype),
-                timestep=torch.as_tensor(timestep, device=self.device).expand(latents.shape[0]),
-                encoder_hidden_states=prompt,
-                return_dict=False,
+                **self.model_input(given), encoder_hidden_states=given.prompt, return_dict=False
             )[0]
         return prediction.transpose(1, 2)
+
+    def model_input(self, given: PassInput) -> dict[str, Any]:
+        """What the transformer is given beside a prompt; a model that is given more, such as an
+        image's, adds it here."""
+        latents = given.latents.transpose(1, 2)
+        timestep = torch.as_tensor(given.timestep, device=self.device)
+        if self.pipeline.config.expand_timesteps:  # a timestep for each token
+            frames, height, width = self.token_grid(tuple(given.latents.shape))
+            timestep = timestep.float().expand(latents.shape[0], frames * height * width)
+        else:
+            timestep = timestep.expand(latents.shape[0])
+        return {"hidden_states": latents.to(self.dtype), "timestep": timestep}
+
+    def denoise(
+        self, given: PassInput, negative_prompt: torch.Tensor | None, guidance_scale: float
+    ) -> torch.Tensor:
+        if self.second is None or given.timestep >= self.boundary:
+            return super().denoise(given, negative_prompt, guidance_scale)
+        return self.second.denoise(given, negative_prompt, guidance_scale)
+
+    @contextmanager
+    def block_cache(self, threshold: float) -> Iterator[None]:
+        second = nullcontext() if self.second is None else self.second.block_cache(threshold)
+        with super().block_cache(threshold), second:
+            yield

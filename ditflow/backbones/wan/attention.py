@@ -4,7 +4,7 @@ import torch
 from diffusers.models.attention_dispatch import dispatch_attention_fn
 from diffusers.models.transformers.transformer_wan import WanAttention
 
-from ditflow.backbones.control import BlockReached, ControlledProcessor
+from ditflow.backbones.control import BlockReached, ControlledProcessor, recomputed
 from ditflow.backbones.kernels import kernel
 
 
@@ -24,28 +24,36 @@ class WanProcessor(ControlledProcessor):
         hidden_states: torch.Tensor,
         encoder_hidden_states: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
-        rotary_emb: tuple[torch.Tensor, ...] | None = None,
+        rotary_emb: tuple[torch.Tensor, ...] = (),
     ) -> torch.Tensor:
         control = self.control
 
         def heads(projected: torch.Tensor) -> torch.Tensor:
             return projected.unflatten(2, (attn.heads, -1))  # [B, N, M, D]
 
-        key = heads(attn.norm_k(attn.to_k(hidden_states)))
+        def queries(projected: torch.Tensor, *table: torch.Tensor) -> torch.Tensor:
+            return _rotate(heads(attn.norm_q(projected)), *table)
+
+        def keys(projected: torch.Tensor, *table: torch.Tensor) -> torch.Tensor:
+            key = heads(attn.norm_k(projected))
+            if control.replacement is not None:
+                key = control.replacement[0].to(key).transpose(1, 2).expand_as(key)
+            return _rotate(key, *table)
+
+        projected = attn.to_k(hidden_states)
         value = None
         if control.record == "key_value" or not control.stop:
             value = heads(attn.to_v(hidden_states))
         if control.record == "key_value":
+            assert value is not None
+            key = heads(attn.norm_k(projected))
             control.key, control.value = key.transpose(1, 2), value.transpose(1, 2)
             if control.stop:
                 raise BlockReached
-        query = heads(attn.norm_q(attn.to_q(hidden_states)))
-        if control.replacement is not None:
-            key, new_value = (
-                new.to(key).transpose(1, 2).expand_as(key) for new in control.replacement
-            )
-            value = None if value is None else new_value
-        query, key = _rotate(query, *rotary_emb[:2]), _rotate(key, *rotary_emb[-2:])
+        if control.replacement is not None and value is not None:
+            value = control.replacement[1].to(value).transpose(1, 2).expand_as(value)
+        key = recomputed(keys, projected, *rotary_emb[-2:])
+        query = recomputed(queries, attn.to_q(hidden_states), *rotary_emb[:2])
         if control.record == "query_key":
             control.query, control.key = query.transpose(1, 2), key.transpose(1, 2)
         if control.stop:

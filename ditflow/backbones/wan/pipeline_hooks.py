@@ -3,16 +3,20 @@
 from typing import Any
 
 import torch
+from diffusers import UniPCMultistepScheduler
 
 from ditflow.backbones.pipeline_hooks import PipelineHooks
 from ditflow.backbones.solver import Schedule
+from ditflow.backbones.wan.positions import rotated_by
+from ditflow.backbones.wan.solver import schedule_of
 from ditflow.functional.parameterization import Positions
-from tests.backbones.tiny_wan.positions import rotated_by
-from tests.backbones.tiny_wan.solver import schedule_of
 
 
 class WanHooks(PipelineHooks):
-    """Hooks on a Wan pipeline, in whose latents channels come before frames."""
+    """Hooks on a Wan pipeline, in whose latents channels come before frames.
+
+    Of two transformers those on the first are enough: a fit guides no step of the other.
+    """
 
     def schedule(self) -> Schedule:
         return schedule_of(self.scheduler)
@@ -30,5 +34,12 @@ class WanHooks(PipelineHooks):
 
     def step_arguments(self, model_output: torch.Tensor, args: list[Any]) -> list[Any]:
         timestep, sample, *others = args
+        assert self.now.latents is not None, "the step of a pass whose latents are replaced"
         latents = self.in_layout(self.now.latents).to(sample).expand_as(sample)
+        if isinstance(self.scheduler, UniPCMultistepScheduler):
+            self.scheduler.last_sample = None  # from which the corrector would undo the change
+            previous = self.now.previous_prediction
+            if previous is not None:
+                own = self.in_layout(previous).to(sample).expand_as(sample)
+                self.scheduler.model_outputs[-1] = own
         return [timestep, latents, *others]
