@@ -182,7 +182,7 @@ class GuidedSampling(LightningModule):
             for done, (step, jump) in enumerate(bar):
                 self._tell("denoising", done, len(steps))
                 sampler.advance(step, sampler.predict(step, positions), jump)
-        return sampler.latents
+        return self.backbone.finished(sampler.latents, sampler.condition)
 
     def decode(self, latents: torch.Tensor, num_frames: int) -> torch.Tensor:
         self._tell("decoding", 0, 1)

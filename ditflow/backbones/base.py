@@ -220,6 +220,10 @@ class Backbone(ABC):
         """
         raise NotImplementedError(f"{self.family} takes no image")
 
+    def finished(self, latents: torch.Tensor, condition: Any) -> torch.Tensor:
+        """z_0 as the stock pipeline decodes it, which may give it the image once more."""
+        return latents
+
     @abstractmethod
     def encoder_identity(self) -> list[str]:
         """All that `encode_video` depends on beside the frames, weights included."""

@@ -113,7 +113,7 @@ class PipelineHooks(ABC):
             )
         hidden_states = args[0] if args else kwargs["hidden_states"]
         shape = self.latent_shape(hidden_states)
-        timestep = kwargs["timestep"].flatten()[0].item()
+        timestep = kwargs["timestep"].max().item()  # tokens of an image may be at 0
         self.now = self.change(PipelinePass(timestep, shape, self.schedule(), self.starts))
         self.starts = False
         if self.now.latents is not None:

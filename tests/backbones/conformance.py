@@ -49,7 +49,8 @@ class BackboneConformance(StockCalls):
             sampler = self.sampler(backbone, options, size)
             for step in range(3):
                 sampler.advance(step, sampler.predict(step, backbone.positions(shape)))
-            ours = backbone.decode_video(sampler.latents, size[0])
+            latents = backbone.finished(sampler.latents, sampler.condition)
+            ours = backbone.decode_video(latents, size[0])
             negative = {} if guidance == 1 else {"negative_prompt": "a blue ring"}
             theirs = self.call(stock, size, guidance_scale=guidance, **negative)
             assert ours.shape == theirs.shape

@@ -14,6 +14,7 @@ from torch.nn import Module
 from ditflow.backbones.base import Backbone, PassInput
 from ditflow.backbones.images import condition_on
 from ditflow.sampling import Sampler, SamplerOptions
+from ditflow.video.pictures import as_image
 
 PROMPT = "a red circle on a gray background"
 SEED = 2
@@ -81,7 +82,7 @@ class StockCalls:
         given |= {"num_inference_steps": 3, "guidance_scale": 1.0, "output_type": "pt"}
         given |= {"generator": torch.Generator().manual_seed(SEED)}
         image = self.image_of(size)
-        given |= {} if image is None else {"image": image[None]}
+        given |= {} if image is None else {"image": as_image(image)}
         given |= {"prompt": PROMPT} | self.call_options(stock) | options
         return stock(**given).frames[0][-size[0] :].cpu()
 
