@@ -86,15 +86,21 @@ class PipelineHooks(ABC):
     def step_arguments(self, model_output: torch.Tensor, args: list[Any]) -> list[Any]:
         """A scheduler's step's arguments after its first, with z_t and memory as `now` says."""
 
+    def transformers(self) -> list[torch.nn.Module]:
+        """That denoise."""
+        return [self.pipeline.transformer]
+
     @contextmanager
     def applied(self) -> Iterator[None]:
         """Context in which calls are changed; the pipeline is itself again on exit."""
-        transformer, scheduler = self.pipeline.transformer, self.scheduler
+        scheduler = self.scheduler
         # Hooks, and not another `forward`: offloading puts its own there, and takes ours away.
-        handles = [
-            transformer.register_forward_pre_hook(self._before_pass, with_kwargs=True),
-            transformer.register_forward_hook(self._after_pass, always_call=True),
-        ]
+        handles = []
+        for transformer in self.transformers():
+            handles += [
+                transformer.register_forward_pre_hook(self._before_pass, with_kwargs=True),
+                transformer.register_forward_hook(self._after_pass, always_call=True),
+            ]
         step = replaced_method(scheduler, "step", self._step)
         start = replaced_method(scheduler, "set_timesteps", self._start)
         try:

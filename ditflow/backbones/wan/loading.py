@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+import diffusers
 import torch
 from diffusers import (
     AutoencoderKLWan,
     DiffusionPipeline,
-    FlowMatchEulerDiscreteScheduler,
     UniPCMultistepScheduler,
     WanPipeline,
     WanTransformer3DModel,
@@ -17,6 +17,7 @@ from transformers import AutoTokenizer, UMT5Config, UMT5EncoderModel
 from ditflow.backbones.pretrained import check_scheduler, configurations, empty, from_pretrained
 from ditflow.backbones.wan.adapter import WanBackbone
 from ditflow.backbones.wan.published import PUBLISHED, TEXT_ENCODER
+from ditflow.backbones.wan.solver import flow_scheduler
 
 
 def load_pipeline(options: Mapping[str, Any], device: torch.device) -> WanPipeline:
@@ -32,31 +33,9 @@ def load_pipeline(options: Mapping[str, Any], device: torch.device) -> WanPipeli
     check_scheduler(options, ("unipc", "euler"), shifts=True)
     # The VAE was made for float32, in which its authors run it.
     pipeline = from_pretrained(WanPipeline, options, device, exact_vae=True)
-    pipeline.scheduler = _scheduler(pipeline, options["scheduler"], options["flow_shift"])
     if options["vae_tiling"]:
         pipeline.vae.enable_tiling()
     return pipeline
-
-
-def _scheduler(
-    pipeline: WanPipeline, name: str, flow_shift: float | None
-) -> UniPCMultistepScheduler | FlowMatchEulerDiscreteScheduler:
-    own = pipeline.scheduler
-    is_euler = isinstance(own, FlowMatchEulerDiscreteScheduler)
-    shift = own.config.shift if is_euler else own.config.get("flow_shift", 1.0)
-    shift = shift if flow_shift is None else flow_shift
-    if name == "own":
-        changed = {"shift": shift} if is_euler else {"flow_shift": shift}
-        return type(own).from_config(own.config, **changed)
-    steps = own.config.num_train_timesteps
-    if name == "euler":
-        return FlowMatchEulerDiscreteScheduler(num_train_timesteps=steps, shift=shift)
-    return UniPCMultistepScheduler(
-        num_train_timesteps=steps,
-        prediction_type="flow_prediction",
-        use_flow_sigmas=True,
-        flow_shift=shift,
-    )
 
 
 def empty_pipeline(name: str, dtype: torch.dtype) -> WanPipeline:
@@ -66,7 +45,7 @@ def empty_pipeline(name: str, dtype: torch.dtype) -> WanPipeline:
     Raises:
         DitflowError: its configuration cannot be had.
     """
-    tokenizer = None
+    tokenizer, scheduler = None, flow_scheduler(UniPCMultistepScheduler(), "unipc", 3.0)
     if name in PUBLISHED:
         transformer, vae, own = PUBLISHED[name]
         text_encoder = TEXT_ENCODER
@@ -77,6 +56,8 @@ def empty_pipeline(name: str, dtype: torch.dtype) -> WanPipeline:
             vae = AutoencoderKLWan.load_config(source, subfolder="vae")
             text_encoder = UMT5Config.from_pretrained(source, subfolder="text_encoder").to_dict()
             tokenizer = AutoTokenizer.from_pretrained(source, subfolder="tokenizer")
+            kind = getattr(diffusers, own["scheduler"][1])
+            scheduler = kind.from_pretrained(source, subfolder="scheduler")
     told = {key: own[key] for key in ("boundary_ratio", "expand_timesteps") if key in own}
     with torch.device("meta"):
         transformers = {"transformer": empty(WanTransformer3DModel, transformer, dtype)}
@@ -86,9 +67,7 @@ def empty_pipeline(name: str, dtype: torch.dtype) -> WanPipeline:
             tokenizer=tokenizer,
             text_encoder=UMT5EncoderModel(UMT5Config(**text_encoder)),
             vae=AutoencoderKLWan.from_config(dict(vae)),
-            scheduler=UniPCMultistepScheduler(
-                prediction_type="flow_prediction", use_flow_sigmas=True
-            ),
+            scheduler=scheduler,
             **transformers,
             **told,
         )
@@ -97,7 +76,11 @@ def empty_pipeline(name: str, dtype: torch.dtype) -> WanPipeline:
 def adapter(
     pipeline: DiffusionPipeline, name: str, options: dict[str, Any] | None = None
 ) -> WanBackbone:
-    """Of a pipeline that was loaded or made here."""
+    """Of a pipeline that was loaded or made here, with the scheduler of these options."""
+    given = options or {}
+    pipeline.scheduler = flow_scheduler(
+        pipeline.scheduler, given.get("scheduler", "own"), given.get("flow_shift")
+    )
     return WanBackbone(pipeline, name, options)
 
 

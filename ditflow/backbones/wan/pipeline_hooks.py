@@ -13,10 +13,11 @@ from ditflow.functional.parameterization import Positions
 
 
 class WanHooks(PipelineHooks):
-    """Hooks on a Wan pipeline, in whose latents channels come before frames.
+    """Hooks on a Wan pipeline, in whose latents channels come before frames."""
 
-    Of two transformers those on the first are enough: a fit guides no step of the other.
-    """
+    def transformers(self) -> list[torch.nn.Module]:
+        pipeline = self.pipeline
+        return [part for part in (pipeline.transformer, pipeline.transformer_2) if part is not None]
 
     def schedule(self) -> Schedule:
         return schedule_of(self.scheduler)

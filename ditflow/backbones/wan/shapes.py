@@ -1,10 +1,24 @@
 """Wan in shapes alone."""
 
+from collections.abc import Mapping
+
+import torch
+
+from ditflow.backbones.shapes import Component
 from ditflow.backbones.transformer_shapes import TransformerShapes
 
 
 class WanShapes(TransformerShapes):
     """Shapes of a `WanPipeline`, whose VAE works on four frames and a tile at a time."""
+
+    def vae_dtype(self, dtype: torch.dtype) -> torch.dtype:
+        return torch.float32
+
+    def weights(self, dtype: torch.dtype, bits: int | None = None) -> Mapping[Component, list[int]]:
+        found = super().weights(dtype, bits)
+        if self.pipeline.transformer_2 is None:
+            return found
+        return {**found, "second transformer": found["transformer"]}
 
     def part_of_video(
         self, num_frames: int, height: int, width: int, *, decoding: bool, tiling: bool
