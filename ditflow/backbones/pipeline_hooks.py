@@ -77,6 +77,13 @@ class PipelineHooks(ABC):
     def in_layout(self, latents: torch.Tensor) -> torch.Tensor:
         """Latents [B, F, C, h, w] in the transformer's layout, which is the scheduler's too."""
 
+    def put_latents(self, hidden_states: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
+        """The transformer's input with latents, in its layout, in the place of its own; what of an
+        image is beside them stays."""
+        changed = hidden_states.clone()
+        changed[:, : latents.shape[1], : latents.shape[2]] = latents
+        return changed
+
     @abstractmethod
     def put_positions(self, positions: Positions, latent_shape: tuple[int, ...]) -> dict[str, Any]:
         """Make the coming pass use ρ, by contexts entered into `entered` or by the arguments that
@@ -86,15 +93,21 @@ class PipelineHooks(ABC):
     def step_arguments(self, model_output: torch.Tensor, args: list[Any]) -> list[Any]:
         """A scheduler's step's arguments after its first, with z_t and memory as `now` says."""
 
+    def transformers(self) -> list[torch.nn.Module]:
+        """That denoise."""
+        return [self.pipeline.transformer]
+
     @contextmanager
     def applied(self) -> Iterator[None]:
         """Context in which calls are changed; the pipeline is itself again on exit."""
-        transformer, scheduler = self.pipeline.transformer, self.scheduler
+        scheduler = self.scheduler
         # Hooks, and not another `forward`: offloading puts its own there, and takes ours away.
-        handles = [
-            transformer.register_forward_pre_hook(self._before_pass, with_kwargs=True),
-            transformer.register_forward_hook(self._after_pass, always_call=True),
-        ]
+        handles = []
+        for transformer in self.transformers():
+            handles += [
+                transformer.register_forward_pre_hook(self._before_pass, with_kwargs=True),
+                transformer.register_forward_hook(self._after_pass, always_call=True),
+            ]
         step = replaced_method(scheduler, "step", self._step)
         start = replaced_method(scheduler, "set_timesteps", self._start)
         try:
@@ -117,9 +130,7 @@ class PipelineHooks(ABC):
         self.now = self.change(PipelinePass(timestep, shape, self.schedule(), self.starts))
         self.starts = False
         if self.now.latents is not None:
-            own = self.in_layout(self.now.latents)
-            latents = hidden_states.clone()
-            latents[:, : own.shape[1], : own.shape[2]] = own  # what is beside them stays
+            latents = self.put_latents(hidden_states, self.in_layout(self.now.latents))
             if args:
                 args = (latents, *args[1:])
             else:

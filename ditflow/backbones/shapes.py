@@ -6,8 +6,9 @@ from contextlib import AbstractContextManager
 from typing import Any, Generic, Literal, TypeVar
 
 import torch
+from diffusers import ModelMixin
 
-Component = Literal["text encoder", "VAE", "transformer"]
+Component = Literal["text encoder", "image encoder", "VAE", "transformer", "second transformer"]
 
 Model = TypeVar("Model", covariant=True)
 """What passes go through: a `Backbone`, whose file imports this one."""
@@ -80,11 +81,12 @@ def fake(module: torch.nn.Module, dtype: torch.dtype) -> torch.nn.Module:
     for layer, part in module.named_modules():
         for name, weight in part._parameters.items():
             if weight is not None:
-                made = torch.empty(weight.shape, dtype=dtype_of(module, layer, dtype))
+                made = torch.empty(weight.shape, dtype=dtype_of(module, f"{layer}.{name}", dtype))
                 part._parameters[name] = torch.nn.Parameter(made, requires_grad=False)
         for name, buffer in part._buffers.items():
             if buffer is not None:
-                kind = dtype if buffer.is_floating_point() else buffer.dtype
+                floating = buffer.is_floating_point()
+                kind = dtype_of(module, f"{layer}.{name}", dtype) if floating else buffer.dtype
                 part._buffers[name] = torch.empty(buffer.shape, dtype=kind)
     return module
 
@@ -121,24 +123,30 @@ def weights_of(module: torch.nn.Module, dtype: torch.dtype, bits: int | None = N
     seen: set[torch.nn.Parameter] = set()
     sizes = []
     for layer, part in module.named_modules():
-        own = set(part.parameters(recurse=False)) - seen
-        seen |= own
-        plain = dtype_of(module, layer, dtype).itemsize * 8
-        if bits is None or not isinstance(part, torch.nn.Linear) or _is_exact(module, layer):
-            sizes.append(sum(weight.numel() * plain // 8 for weight in own))
-        else:
-            each = [(weight, bits if weight.dim() > 1 else plain) for weight in own]
-            sizes.append(sum(weight.numel() * size // 8 for weight, size in each))
+        size = 0
+        for name, weight in part.named_parameters(recurse=False):
+            if weight in seen:
+                continue
+            seen.add(weight)
+            full = f"{layer}.{name}"
+            quantised = isinstance(part, torch.nn.Linear) and weight.dim() > 1
+            if bits is None or not quantised or _is_exact(module, full):
+                size += weight.numel() * dtype_of(module, full, dtype).itemsize
+            else:
+                size += weight.numel() * bits // 8
+        sizes.append(size)
     return sizes
 
 
-def dtype_of(module: torch.nn.Module, layer: str, dtype: torch.dtype) -> torch.dtype:
-    """Of a layer's weights, where its model is loaded in `dtype`."""
-    return torch.float32 if dtype == torch.float16 and _is_exact(module, layer) else dtype
+def dtype_of(module: torch.nn.Module, weight: str, dtype: torch.dtype) -> torch.dtype:
+    """Of a weight by its full name, where its model is loaded in `dtype`."""
+    # Of transformers' models only where others are float16, which is too small for them.
+    kept = dtype == torch.float16 or isinstance(module, ModelMixin)
+    return torch.float32 if kept and _is_exact(module, weight) else dtype
 
 
-def _is_exact(module: torch.nn.Module, layer: str) -> bool:
-    """Whether a model's class keeps a layer in float32 when the others are float16, and as it is
-    when they are quantised; T5 does so with `wo`."""
+def _is_exact(module: torch.nn.Module, weight: str) -> bool:
+    """Whether a model's class keeps a weight in float32 when others are in half precision, and as
+    it is when they are quantised; T5 does so with `wo`, Wan with its modulation."""
     kept = getattr(module, "_keep_in_fp32_modules", None) or ()
-    return any(name in kept for name in layer.split("."))
+    return any(name in kept for name in weight.split("."))

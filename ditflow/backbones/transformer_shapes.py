@@ -37,16 +37,29 @@ class TransformerShapes(Shapes[Backbone]):
     ):
         self.pipeline, self.adapter, self.kind = pipeline, adapter, kind
         self.num_blocks = pipeline.transformer.config.num_layers
+        _, told = pipeline._get_signature_keys(pipeline)
+        self.told = {name: pipeline.config[name] for name in told}
+        """What a pipeline is told beside its parts."""
         self.prompt_shape = 1, prompt_length, pipeline.text_encoder.config.d_model
+
+    def vae_dtype(self, dtype: torch.dtype) -> torch.dtype:
+        """Of the VAE's weights, where the others are loaded in `dtype`."""
+        return dtype
 
     def identity(self) -> Any:
         configs = [dict(part.config) for part in (self.pipeline.transformer, self.pipeline.vae)]
-        return self.kind, self.prompt_shape, configs, self.pipeline.text_encoder.config.to_dict()
+        return (
+            self.kind,
+            self.prompt_shape,
+            self.told,
+            configs,
+            self.pipeline.text_encoder.config.to_dict(),
+        )
 
     def weights(self, dtype: torch.dtype, bits: int | None = None) -> Mapping[Component, list[int]]:
         return {
             "text encoder": weights_of(self._text_encoder(), dtype, bits),
-            "VAE": weights_of(_empty(self.pipeline.vae), dtype),
+            "VAE": weights_of(_empty(self.pipeline.vae), self.vae_dtype(dtype)),
             "transformer": weights_of(_empty(self.pipeline.transformer), dtype, bits),
         }
 
@@ -66,12 +79,18 @@ class TransformerShapes(Shapes[Backbone]):
         if gradient_checkpointing:
             transformer.enable_gradient_checkpointing()
         with FakeTensorMode(allow_non_fake_inputs=True):
-            faked = {"transformer": fake(transformer, dtype), "vae": fake(vae, dtype)}
+            faked = {
+                "transformer": fake(transformer, dtype),
+                "vae": fake(vae, self.vae_dtype(dtype)),
+            }
             if by_layer:
                 faked = {name: brought_by_layer(part) for name, part in faked.items()}
-            parts = self.pipeline.components | {"text_encoder": None} | faked
+            parts = {
+                name: None if isinstance(part, torch.nn.Module) else part
+                for name, part in self.pipeline.components.items()
+            }
             options = {"split_guidance": split_guidance, "offload": "group" if by_layer else "none"}
-            yield self.adapter(type(self.pipeline)(**parts), options)
+            yield self.adapter(type(self.pipeline)(**parts | faked | self.told), options)
 
     @contextmanager
     def prompt_encoding(

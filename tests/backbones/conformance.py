@@ -362,7 +362,7 @@ class BackboneConformance(StockCalls):
             return self.call(pipeline, self.size, prompt=OTHER, **embedding.call_arguments())
 
         plain, applicable = made(stock), self.applicable(stock)
-        assert (ours - plain).abs().max() > 1e-4  # and no rounding: what is equal is so to the bit
+        assert (ours - plain).abs().max() > 5e-6  # and no rounding: what is equal is so to the bit
         with embedding.applied_to(applicable) as pipeline:
             assert pipeline is stock
             self.same(made(pipeline), ours)

@@ -6,7 +6,7 @@ from copy import copy
 from typing import Any, Self
 
 import torch
-from diffusers import WanPipeline
+from diffusers import DiffusionPipeline, WanPipeline
 from diffusers.models.transformers.transformer_wan import WanTransformerBlock
 from torch.nn import Module, ModuleList
 
@@ -45,7 +45,7 @@ class WanBackbone(TransformerBackbone):
     batched_guidance = False
     shapes_class = WanShapes
     pipeline: WanPipeline
-    second: Self | None = None
+    second: "WanBackbone | None" = None
     """An adapter of the second transformer, if there is one."""
 
     def __init__(
@@ -57,11 +57,16 @@ class WanBackbone(TransformerBackbone):
     ):
         super().__init__(pipeline, name, options, install)
         if pipeline.transformer_2 is not None:
-            self.second = copy(self)
-            self.second.transformer = pipeline.transformer_2
+            second = self.second = copy(self)
+            second.transformer = pipeline.transformer_2
             if install:
-                self.second.transformer.requires_grad_(False).eval()
-                self.second._install()
+                second.transformer.requires_grad_(False).eval()
+                second._install()
+
+    def _over(self, pipeline: DiffusionPipeline, options: dict[str, Any]) -> Self:
+        other = super()._over(pipeline, options)
+        other.second = None  # it is as large as the first, and plans follow that one
+        return other
 
     @property
     def blocks(self) -> ModuleList:
@@ -82,7 +87,8 @@ class WanBackbone(TransformerBackbone):
     def check_guided(self, guided_steps: int, num_steps: int) -> None:
         if self.second is None:
             return
-        most = int((self.solver(num_steps).timesteps >= self.boundary).sum())
+        solver = solver_of(self.pipeline.scheduler, num_steps, torch.device("cpu"))
+        most = int((solver.timesteps >= self.boundary).sum())
         if guided_steps > most:
             raise DitflowError(
                 f"guided_share={guided_steps / num_steps:g} guides {guided_steps} of {num_steps} "

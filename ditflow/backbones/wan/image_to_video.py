@@ -64,8 +64,15 @@ class WanImageBackbone(WanBackbone):
     def _embeds(self, image: torch.Tensor) -> torch.Tensor | None:
         if self.transformer.config.image_dim is None:
             return None
-        pixels = self.pipeline.video_processor.numpy_to_pil(image.permute(1, 2, 0).cpu().numpy())
-        return self.pipeline.encode_image(pixels, self.device).to(self.dtype)
+        pipeline = self.pipeline
+        if pipeline.image_processor is None:  # of an empty pipeline, of which shapes are asked
+            size = pipeline.image_encoder.config.image_size
+            seen = pipeline.image_encoder(
+                image.new_empty(1, 3, size, size), output_hidden_states=True
+            )
+            return seen.hidden_states[-2].to(self.dtype)
+        picture = pipeline.video_processor.numpy_to_pil(image.permute(1, 2, 0).cpu().numpy())
+        return pipeline.encode_image(picture, self.device).to(self.dtype)
 
     def model_input(self, given: PassInput) -> dict[str, Any]:
         inputs, (beside, embeds) = super().model_input(given), given.condition

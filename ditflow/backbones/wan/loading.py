@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+import diffusers
 import torch
 from diffusers import (
     AutoencoderKLWan,
     DiffusionPipeline,
-    FlowMatchEulerDiscreteScheduler,
     UniPCMultistepScheduler,
     WanImageToVideoPipeline,
     WanPipeline,
@@ -25,6 +25,7 @@ from ditflow.backbones.pretrained import check_scheduler, configurations, empty,
 from ditflow.backbones.wan.adapter import WanBackbone
 from ditflow.backbones.wan.image_to_video import WanFirstFrameBackbone, WanImageBackbone
 from ditflow.backbones.wan.published import IMAGE_ENCODER, PUBLISHED, TEXT_ENCODER
+from ditflow.backbones.wan.solver import flow_scheduler
 
 KINDS = WanPipeline, WanImageToVideoPipeline
 
@@ -42,31 +43,9 @@ def load_pipeline(options: Mapping[str, Any], device: torch.device) -> Diffusion
     check_scheduler(options, ("unipc", "euler"), shifts=True)
     # The VAE was made for float32, in which its authors run it.
     pipeline = from_pretrained(KINDS, options, device, exact_vae=True)
-    pipeline.scheduler = _scheduler(pipeline, options["scheduler"], options["flow_shift"])
     if options["vae_tiling"]:
         pipeline.vae.enable_tiling()
     return pipeline
-
-
-def _scheduler(
-    pipeline: DiffusionPipeline, name: str, flow_shift: float | None
-) -> UniPCMultistepScheduler | FlowMatchEulerDiscreteScheduler:
-    own = pipeline.scheduler
-    is_euler = isinstance(own, FlowMatchEulerDiscreteScheduler)
-    shift = own.config.shift if is_euler else own.config.get("flow_shift", 1.0)
-    shift = shift if flow_shift is None else flow_shift
-    if name == "own":
-        changed = {"shift": shift} if is_euler else {"flow_shift": shift}
-        return type(own).from_config(own.config, **changed)
-    steps = own.config.num_train_timesteps
-    if name == "euler":
-        return FlowMatchEulerDiscreteScheduler(num_train_timesteps=steps, shift=shift)
-    return UniPCMultistepScheduler(
-        num_train_timesteps=steps,
-        prediction_type="flow_prediction",
-        use_flow_sigmas=True,
-        flow_shift=shift,
-    )
 
 
 def empty_pipeline(name: str, dtype: torch.dtype) -> DiffusionPipeline:
@@ -76,7 +55,7 @@ def empty_pipeline(name: str, dtype: torch.dtype) -> DiffusionPipeline:
     Raises:
         DitflowError: its configuration cannot be had.
     """
-    tokenizer = None
+    tokenizer, scheduler = None, flow_scheduler(UniPCMultistepScheduler(), "unipc", 3.0)
     if name in PUBLISHED:
         transformer, vae, own = PUBLISHED[name]
         text_encoder, image_encoder = TEXT_ENCODER, IMAGE_ENCODER
@@ -90,23 +69,22 @@ def empty_pipeline(name: str, dtype: torch.dtype) -> DiffusionPipeline:
                 found = CLIPVisionConfig.from_pretrained(source, subfolder="image_encoder")
                 image_encoder = found.to_dict()
             tokenizer = AutoTokenizer.from_pretrained(source, subfolder="tokenizer")
-    kind = KINDS[own.get("_class_name") == "WanImageToVideoPipeline"]
-    told: dict[str, Any] = {
-        key: own[key] for key in ("boundary_ratio", "expand_timesteps") if key in own
-    }
+            kind = getattr(diffusers, own["scheduler"][1])
+            scheduler = kind.from_pretrained(source, subfolder="scheduler")
+    names = "boundary_ratio", "expand_timesteps"
+    told: dict[str, Any] = {key: own[key] for key in names if key in own}
     with torch.device("meta"):
         transformers = {"transformer": empty(WanTransformer3DModel, transformer, dtype)}
         if told.get("boundary_ratio"):
             transformers["transformer_2"] = empty(WanTransformer3DModel, transformer, dtype)
         if transformer.get("image_dim") is not None:
             told["image_encoder"] = CLIPVisionModel(CLIPVisionConfig(**image_encoder))
-        return kind(
+        with_image = own.get("_class_name") == "WanImageToVideoPipeline"
+        return KINDS[with_image](
             tokenizer=tokenizer,
             text_encoder=UMT5EncoderModel(UMT5Config(**text_encoder)),
             vae=AutoencoderKLWan.from_config(dict(vae)),
-            scheduler=UniPCMultistepScheduler(
-                prediction_type="flow_prediction", use_flow_sigmas=True
-            ),
+            scheduler=scheduler,
             **transformers,
             **told,
         )
@@ -115,7 +93,11 @@ def empty_pipeline(name: str, dtype: torch.dtype) -> DiffusionPipeline:
 def adapter(
     pipeline: DiffusionPipeline, name: str, options: dict[str, Any] | None = None
 ) -> WanBackbone:
-    """Of a pipeline that was loaded or made here."""
+    """Of a pipeline that was loaded or made here, with the scheduler of these options."""
+    given = options or {}
+    pipeline.scheduler = flow_scheduler(
+        pipeline.scheduler, given.get("scheduler", "own"), given.get("flow_shift")
+    )
     return _adapter_class(pipeline)(pipeline, name, options)
 
 

@@ -19,6 +19,30 @@ def schedule_of(scheduler: Scheduler) -> Schedule:
     return Schedule(type(scheduler).__name__, hash_of(noise), timesteps)
 
 
+def flow_scheduler(own: Scheduler, name: str, flow_shift: float | None) -> Scheduler:
+    """A pipeline's scheduler, or another in its place.
+
+    Args:
+        own: the pipeline's.
+        name: `own`, `unipc` or `euler`.
+        flow_shift: of its schedule; None keeps the pipeline's.
+    """
+    is_euler = isinstance(own, FlowMatchEulerDiscreteScheduler)
+    option = "shift" if is_euler else "flow_shift"
+    shift = own.config.get(option, 1.0) if flow_shift is None else flow_shift
+    if name == "own":
+        return type(own).from_config(own.config, **{option: shift})
+    steps = own.config.num_train_timesteps
+    if name == "euler":
+        return FlowMatchEulerDiscreteScheduler(num_train_timesteps=steps, shift=shift)
+    return UniPCMultistepScheduler(
+        num_train_timesteps=steps,
+        prediction_type="flow_prediction",
+        use_flow_sigmas=True,
+        flow_shift=shift,
+    )
+
+
 def solver_of(scheduler: Scheduler, num_steps: int, device: torch.device) -> "FlowSolver":
     """Of a video of its own, as a pipeline's scheduler would.
 
@@ -86,7 +110,7 @@ class UniPCSolver(FlowSolver):
         """Steps before, of which the last two count."""
 
     @property
-    def previous_prediction(self) -> torch.Tensor | None:  # type: ignore[override]
+    def previous_prediction(self) -> torch.Tensor | None:
         """ẑ_0 of the step before, [1, F, C, h, w]."""
         return self.scheduler.model_outputs[-1]
 

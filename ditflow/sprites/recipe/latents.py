@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKLWan, ModelMixin
+from diffusers import AutoencoderKLCogVideoX
 from lightning import LightningDataModule, Trainer
 from safetensors.torch import load_file, save_file
 from torch.utils.data import DataLoader, IterableDataset
@@ -24,7 +24,7 @@ SHARD = 512
 
 @torch.inference_mode()
 def encode_shards(
-    vae: ModelMixin,
+    vae: AutoencoderKLCogVideoX,
     tokenizer: PreTrainedTokenizerBase,
     folder: Path,
     count: int,
@@ -86,14 +86,10 @@ def sprite_places(paths: torch.Tensor, radii: torch.Tensor, size: int) -> torch.
     return torch.cat([first, others], dim=1).float()
 
 
-def encode(vae: ModelMixin, video: torch.Tensor) -> torch.Tensor:
+def encode(vae: AutoencoderKLCogVideoX, video: torch.Tensor) -> torch.Tensor:
     """Frames [B, T, 3, H, W] in [0, 1] to scaled latents [B, F, C, h, w] (posterior means)."""
-    mean = vae.encode((video * 2 - 1).transpose(1, 2)).latent_dist.mean.transpose(1, 2)
-    if not isinstance(vae, AutoencoderKLWan):
-        return mean * vae.config.scaling_factor
-    config = vae.config
-    centre, deviation = torch.tensor([config.latents_mean, config.latents_std])[..., None, None]
-    return (mean - centre) / deviation
+    mean = vae.encode((video * 2 - 1).transpose(1, 2)).latent_dist.mean
+    return mean.transpose(1, 2) * vae.config.scaling_factor
 
 
 class EncodedClips:

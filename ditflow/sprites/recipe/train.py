@@ -4,30 +4,35 @@ python -m ditflow.sprites.train vae       # autoencoder
 python -m ditflow.sprites.train latents   # clips encoded once
 python -m ditflow.sprites.train rope      # rotary transformer and text encoder
 python -m ditflow.sprites.train sincos    # sinusoidal transformer, from the rotary one's weights
+python -m ditflow.sprites.train wan_vae   # Wan's autoencoder, from frames and the other's latents
+python -m ditflow.sprites.train wan       # Wan's transformer
 python -m ditflow.sprites.train clip      # CLIP, for measuring
 python -m ditflow.sprites.train package   # half-precision pipelines into ditflow/sprites/weights
 """
 
-import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
-from diffusers import AutoencoderKLCogVideoX, AutoencoderKLWan, CogVideoXPipeline
+from diffusers import CogVideoXPipeline
 from jsonargparse import auto_cli
 from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
-from transformers import T5EncoderModel
 
+from ditflow.sprites.recipe.checkpoints import (
+    WEIGHTS,
+    part_of,
+    shipped_text_encoder,
+    trained_vae,
+    weights_of,
+)
 from ditflow.sprites.recipe.latents import LatentClips, encode_shards
 from ditflow.sprites.recipe.like_latents import LatentFrames
 from ditflow.sprites.recipe.models import (
     as_umt5,
-    build_clip,
     build_clip_processor,
-    build_scheduler,
     build_text_encoder,
     build_tokenizer,
     build_transformer,
@@ -35,14 +40,11 @@ from ditflow.sprites.recipe.models import (
     build_wan_transformer,
     build_wan_vae,
 )
+from ditflow.sprites.recipe.packaging import cogvideox_pipeline, save, save_clip, wan_pipeline
 from ditflow.sprites.recipe.train_clip import ClipTraining, Frames
 from ditflow.sprites.recipe.train_transformer import CogVideoXTraining, TransformerTraining
 from ditflow.sprites.recipe.train_vae import VAEClips, VAETraining
 from ditflow.sprites.recipe.train_wan import WanTraining
-from ditflow.sprites.render import render
-from ditflow.sprites.world import sample_clip
-
-WEIGHTS = Path(__file__).parents[1] / "weights"
 
 
 class Recipe:
@@ -81,16 +83,9 @@ class Recipe:
 
     def latents(self, count: int = 10240, stills: int = 20480) -> None:
         """Encode `count` random clips and `stills` single frames with the trained VAE."""
-        vae, tokenizer = self._trained_vae(), build_tokenizer()
+        vae, tokenizer = trained_vae(self.work), build_tokenizer()
         encode_shards(vae, tokenizer, self.work / "latents", count, self.seed)
         encode_shards(vae, tokenizer, self.work / "stills", stills, self.seed, frames=1)
-
-    def wan_latents(self, count: int = 4096, stills: int = 11264) -> None:
-        """Encode clips and single frames with Wan's trained VAE. Arguments as of `latents`."""
-        vae, tokenizer = self._trained_wan_vae(), build_tokenizer()
-        folder = self.work / "wan_encoded"
-        encode_shards(vae, tokenizer, folder / "latents", count, self.seed)
-        encode_shards(vae, tokenizer, folder / "stills", stills, self.seed, frames=1)
 
     def rope(
         self,
@@ -130,12 +125,12 @@ class Recipe:
         It begins with the rotary one's weights, unless `start` is given. Arguments as of `rope`.
         """
         module = self._module(False, epochs, learning_rate, sprite_weight)
-        state = _weights(self.work / "rope")
+        state = weights_of(self.work / "rope")
         if start is not None:
             _load_packaged(module, start)
         else:
-            module.transformer.load_state_dict(_part(state, "transformer"))
-        module.text_encoder.load_state_dict(_part(state, "text_encoder"))
+            module.transformer.load_state_dict(part_of(state, "transformer"))
+        module.text_encoder.load_state_dict(part_of(state, "text_encoder"))
         self._train(module, "sincos", clips, stills)
 
     def wan(
@@ -150,55 +145,34 @@ class Recipe:
 
         Arguments as of `rope`.
         """
-        shipped = T5EncoderModel.from_pretrained(WEIGHTS / "sprites-rope" / "text_encoder")
         module = WanTraining(
             build_wan_transformer(),
-            as_umt5(shipped),
+            as_umt5(shipped_text_encoder()),
             empty_ids=_empty_ids(),
             epochs=epochs,
             learning_rate=learning_rate,
             train_text_encoder=False,
             sprite_weight=sprite_weight,
         )
-        self._train(module, "wan", clips, stills, self.work / "wan_encoded")
+        self._train(module, "wan", clips, stills)
 
     def clip(self, epochs: int = 12) -> None:
         """Train the CLIP that image quality is measured with, for `epochs` of 100 steps."""
         module = ClipTraining(build_clip_processor(), epochs)
-        self._fit(module, Frames(self._trained_vae(), self.seed), "clip", processes=1)
+        self._fit(module, Frames(trained_vae(self.work), self.seed), "clip", processes=1)
 
     def package(
-        self, parts: Sequence[str] = ("rope", "sincos", "clip"), folder: Path = WEIGHTS
+        self, parts: Sequence[str] = ("rope", "sincos", "wan", "clip"), folder: Path = WEIGHTS
     ) -> None:
         """Write trained `parts` as ordinary diffusers (transformers) folders in half precision."""
-        vae, tokenizer = self._trained_vae(), build_tokenizer()
         for part in parts:
-            if part == "clip":
-                processor = build_clip_processor()
-                clip = build_clip(processor)
-                clip.load_state_dict(_part(_weights(self.work / "clip"), "clip"))
-                clip.half().save_pretrained(folder / "sprites-clip")
-                processor.save_pretrained(folder / "sprites-clip")
-                continue
-            state = _weights(self.work / part)
-            transformer = build_transformer(rotary=part == "rope")
-            transformer.load_state_dict(_part(state, "transformer"))
-            text_encoder = build_text_encoder(len(tokenizer))
-            # Shared to the bit: averaging rounds even weights that stand still.
-            shared = state if part == "rope" else _weights(self.work / "rope")
-            text_encoder.load_state_dict(_part(shared, "text_encoder"))
-            pipeline = CogVideoXPipeline(
-                tokenizer=tokenizer,
-                text_encoder=text_encoder,
-                vae=copy.deepcopy(vae),
-                transformer=transformer,
-                scheduler=build_scheduler(rotary=part == "rope"),
-            )
-            # The text encoder stays float32: transformers loads it in the dtype it was saved in,
-            # and an ordinary `from_pretrained` must give parts that fit together.
-            for component in (pipeline.transformer, pipeline.vae):
-                component.half()
-            pipeline.save_pretrained(folder / f"sprites-{part}")
+            match part:
+                case "clip":
+                    save_clip(self.work, folder / "sprites-clip")
+                case "wan":
+                    save(wan_pipeline(self.work), folder / "sprites-wan")
+                case _:
+                    save(cogvideox_pipeline(self.work, part), folder / f"sprites-{part}")
 
     def _module(
         self, rotary: bool, epochs: int, learning_rate: float, sprite_weight: float
@@ -215,22 +189,14 @@ class Recipe:
             sprite_weight=sprite_weight,
         )
 
-    def _train(
-        self,
-        module: TransformerTraining,
-        part: str,
-        clips: int,
-        stills: int,
-        encoded: Path | None = None,
-    ) -> None:
+    def _train(self, module: TransformerTraining, part: str, clips: int, stills: int) -> None:
         for name, count in (("clips", clips), ("stills", stills)):
             if count % self.processes:
                 raise SystemExit(
                     f"--{name} {count} cannot be shared by --processes {self.processes}; "
                     "give a multiple."
                 )
-        counts = clips // self.processes, stills // self.processes
-        data = LatentClips(encoded or self.work, self.seed, *counts)
+        data = LatentClips(self.work, self.seed, clips // self.processes, stills // self.processes)
         self._fit(module, data, part, self.processes, [EMAWeightAveraging(decay=0.998)])
 
     def _fit(
@@ -260,42 +226,6 @@ class Recipe:
         )
         trainer.fit(module, data, ckpt_path=last if last.exists() else None, weights_only=True)
 
-    def _trained_vae(self) -> AutoencoderKLCogVideoX:
-        """The trained VAE, its scaling factor set so that latents have unit deviation.
-
-        Where no checkpoint is left, the shipped one.
-        """
-        if not (self.work / "vae" / "last.ckpt").exists():
-            shipped = AutoencoderKLCogVideoX.from_pretrained(
-                str(WEIGHTS / "sprites-rope"), subfolder="vae", torch_dtype=torch.float32
-            )
-            # A fresh one: a loaded model would write where it was loaded from into its config.
-            vae = build_vae()
-            vae.load_state_dict(shipped.state_dict())
-            vae.register_to_config(scaling_factor=shipped.config.scaling_factor)
-            return vae.eval()
-        vae = build_vae()
-        vae.load_state_dict(_part(_weights(self.work / "vae"), "vae"))
-        generator = torch.Generator().manual_seed(0)
-        video = render([sample_clip(generator) for _ in range(32)]) * 2 - 1
-        with torch.no_grad():
-            latents = vae.encode(video.transpose(1, 2)).latent_dist.mean
-        vae.register_to_config(scaling_factor=round(1 / latents.std().item(), 4))
-        return vae.eval()
-
-    def _trained_wan_vae(self) -> AutoencoderKLWan:
-        """Wan's trained VAE, with the measured mean and deviation of its latents' channels."""
-        vae = build_wan_vae()
-        vae.load_state_dict(_part(_weights(self.work / "wan_vae"), "vae"))
-        generator = torch.Generator().manual_seed(0)
-        video = render([sample_clip(generator) for _ in range(32)]) * 2 - 1
-        with torch.no_grad():
-            latents = vae.encode(video.transpose(1, 2)).latent_dist.mean
-        for name, figures in (("mean", latents.mean), ("std", latents.std)):
-            rounded = [round(figure, 4) for figure in figures((0, 2, 3, 4)).tolist()]
-            vae.register_to_config(**{f"latents_{name}": rounded})
-        return vae.eval()
-
 
 def _empty_ids() -> torch.Tensor:
     """Token ids of the empty prompt, [L]."""
@@ -308,21 +238,6 @@ def _load_packaged(module: TransformerTraining, folder: Path) -> None:
     pipeline = CogVideoXPipeline.from_pretrained(str(folder), dtype=torch.float32)
     module.transformer.load_state_dict(pipeline.transformer.state_dict())
     module.text_encoder.load_state_dict(pipeline.text_encoder.state_dict())
-
-
-def _weights(folder: Path) -> dict[str, torch.Tensor]:
-    """The (averaged) weights of a part's last checkpoint."""
-    path = folder / "last.ckpt"
-    if not path.exists():
-        raise SystemExit(f"{path} is missing; train that part first: see --help.")
-    return torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
-
-
-def _part(state: dict[str, torch.Tensor], name: str) -> dict[str, torch.Tensor]:
-    prefix = f"{name}."
-    return {
-        key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)
-    }
 
 
 def main() -> None:

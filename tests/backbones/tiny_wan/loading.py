@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
 
 from ditflow.backbones.base import Backbone
 from ditflow.backbones.wan.adapter import WanBackbone
+from ditflow.backbones.wan.solver import flow_scheduler
 from ditflow.sprites.world import BACKGROUNDS, COLORS, SHAPES
 
 SIZE = 9, 32, 32
@@ -45,25 +46,20 @@ def load_tiny_wan(
     return TinyWan(pipeline, name)
 
 
-def tiny_pipeline() -> WanPipeline:
-    """Of the real classes: 3 × 4 × 4 tokens of width 32 at its own size."""
+def tiny_pipeline(
+    euler: bool = False, transformers: int = 1, expand_timesteps: bool = False
+) -> WanPipeline:
+    """Of the real classes: 3 × 4 × 4 tokens of width 32 at its own size.
+
+    Args:
+        euler: sample by Euler's method, and not by UniPC.
+        transformers: two of them denoise as in Wan 2.2 A14B.
+        expand_timesteps: give a timestep for each token, as to Wan 2.2 TI2V-5B.
+    """
     with torch.random.fork_rng():
         torch.manual_seed(0)
         tokenizer = build_tokenizer()
-        transformer = WanTransformer3DModel(
-            num_attention_heads=2,
-            attention_head_dim=16,
-            in_channels=4,
-            out_channels=4,
-            text_dim=16,
-            freq_dim=16,
-            ffn_dim=32,
-            num_layers=3,
-            rope_max_seq_len=32,
-        )
-        # Larger than at the start of a training, at which attention hardly tells tokens apart.
-        for weight in transformer.parameters():
-            torch.nn.init.normal_(weight, std=0.2)
+        denoisers = [tiny_transformer() for _ in range(transformers)]
         vae = AutoencoderKLWan(
             base_dim=8,
             z_dim=4,
@@ -83,13 +79,32 @@ def tiny_pipeline() -> WanPipeline:
         tokenizer=tokenizer,
         text_encoder=text_encoder.eval(),
         vae=vae.eval(),
-        scheduler=UniPCMultistepScheduler(
-            prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0
-        ),
-        transformer=transformer.eval(),
+        scheduler=flow_scheduler(UniPCMultistepScheduler(), "euler" if euler else "unipc", 3.0),
+        transformer=denoisers[0],
+        transformer_2=denoisers[1] if transformers > 1 else None,
+        boundary_ratio=0.8 if transformers > 1 else None,
+        expand_timesteps=expand_timesteps,
     )
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
+
+
+def tiny_transformer() -> WanTransformer3DModel:
+    transformer = WanTransformer3DModel(
+        num_attention_heads=2,
+        attention_head_dim=16,
+        in_channels=4,
+        out_channels=4,
+        text_dim=16,
+        freq_dim=16,
+        ffn_dim=32,
+        num_layers=3,
+        rope_max_seq_len=32,
+    )
+    # Larger than at the start of a training, at which attention hardly tells tokens apart.
+    for weight in transformer.parameters():
+        torch.nn.init.normal_(weight, std=0.2)
+    return transformer.eval()
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
