@@ -3,12 +3,21 @@
 import pytest
 import torch
 from lightning import Trainer
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
+from ditflow.sprites.recipe.checkpoints import shipped_text_encoder
 from ditflow.sprites.recipe.latents import SHARD, LatentClips, encode, shard_clips, sprite_places
-from ditflow.sprites.recipe.models import MAX_TEXT_TOKENS, build_transformer, build_vae
+from ditflow.sprites.recipe.like_latents import LatentFrames, LikeLatents
+from ditflow.sprites.recipe.models import (
+    MAX_TEXT_TOKENS,
+    as_umt5,
+    build_transformer,
+    build_vae,
+    build_wan_vae,
+)
 from ditflow.sprites.recipe.muon import Muon, orthogonalised
 from ditflow.sprites.recipe.train import Recipe
+from ditflow.sprites.recipe.train_vae import VAETraining
 from ditflow.sprites.render import render
 
 
@@ -28,13 +37,17 @@ def write_shard(folder, frames: int, channels: int = 8) -> None:
     save_file(tensors, folder / "000.safetensors")
 
 
-@pytest.mark.parametrize("rotary", [True, False])
+@pytest.mark.parametrize("kind", ["rope", "sincos", "wan"])
 @pytest.mark.parametrize("stills", [0, 2])
-def test_a_step_changes_what_is_trained_only(tmp_path, rotary, stills):
+def test_a_step_changes_what_is_trained_only(tmp_path, kind, stills):
     write_shard(tmp_path / "latents", frames=7)
     write_shard(tmp_path / "stills", frames=1)
     recipe = Recipe(tmp_path)
-    module = recipe._module(rotary, epochs=1, learning_rate=1e-3, sprite_weight=4.0)
+    options = {"epochs": 1, "learning_rate": 1e-3, "sprite_weight": 4.0}
+    if kind == "wan":
+        module = recipe._wan_module(**options)
+    else:
+        module = recipe._module(kind == "rope", **options)
     before = {name: weight.clone() for name, weight in module.named_parameters()}
     data = LatentClips(tmp_path, seed=1, clips=2, stills=stills)
     trainer = Trainer(
@@ -45,8 +58,44 @@ def test_a_step_changes_what_is_trained_only(tmp_path, rotary, stills):
         name for name, weight in module.named_parameters() if not torch.equal(weight, before[name])
     }
     text = {name for name in before if name.startswith("text_encoder.")}
-    assert (text & changed) == (text & set(before) if rotary else set())
+    assert (text & changed) == (text if kind == "rope" else set())
     assert changed >= {name for name in before if ".attn1.to_q" in name}
+
+
+def test_wans_vae_is_trained_on_frames_and_on_their_latents(tmp_path):
+    write_shard(tmp_path / "latents", frames=7)
+    data = LatentFrames(tmp_path, seed=5, full_from_epoch=1)
+    module = VAETraining(build_wan_vae(), epochs=1)
+    trainer = Trainer(
+        accelerator="cpu", fast_dev_run=1, enable_progress_bar=False, enable_model_summary=False
+    )
+    trainer.fit(module, data)
+    assert {"l1", "latents"} <= trainer.logged_metrics.keys()
+
+
+def test_latents_are_those_of_their_frames(tmp_path):
+    """Of a VAE's own latents the crops are those of the frames that come with them."""
+    clips = shard_clips(0, seed=5, frames=25)
+    first = render([clip.at(0) for clip in clips])[:, 0]  # [B, 3, 64, 64]
+    rough = torch.nn.functional.avg_pool2d(first, 4)
+    latents = torch.zeros(SHARD, 7, 8, 16, 16)
+    latents[:, 0, :3] = rough
+    write_shard(tmp_path / "latents", frames=7)
+    tensors = load_file(tmp_path / "latents" / "000.safetensors")
+    save_file(tensors | {"latents": latents.half()}, tmp_path / "latents" / "000.safetensors")
+    for crop in (32, 64):
+        data = LikeLatents(tmp_path, 5, seed=0, crop=crop, batch_size=3)
+        video, latents = next(iter(data))
+        assert video.shape == (3, 3, 9, crop, crop)
+        pooled = torch.nn.functional.avg_pool2d(video[:, :, 0] / 2 + 0.5, 4)
+        torch.testing.assert_close(pooled, latents[:, :3, 0], atol=2e-3, rtol=0)
+
+
+def test_text_is_read_alike_by_wans_class():
+    text_encoder = shipped_text_encoder().eval()
+    ids = torch.randint(0, 20, (2, 16), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert as_umt5(text_encoder).eval()(ids)[0].equal(text_encoder(ids)[0])
 
 
 def test_clips_that_processes_cannot_share_are_refused(tmp_path):

@@ -145,15 +145,7 @@ class Recipe:
 
         Arguments as of `rope`.
         """
-        module = WanTraining(
-            build_wan_transformer(),
-            as_umt5(shipped_text_encoder()),
-            empty_ids=_empty_ids(),
-            epochs=epochs,
-            learning_rate=learning_rate,
-            train_text_encoder=False,
-            sprite_weight=sprite_weight,
-        )
+        module = self._wan_module(epochs, learning_rate, sprite_weight)
         self._train(module, "wan", clips, stills)
 
     def clip(self, epochs: int = 12) -> None:
@@ -186,6 +178,19 @@ class Recipe:
             epochs=epochs,
             learning_rate=learning_rate,
             train_text_encoder=rotary,
+            sprite_weight=sprite_weight,
+        )
+
+    def _wan_module(
+        self, epochs: int, learning_rate: float, sprite_weight: float
+    ) -> TransformerTraining:
+        return WanTraining(
+            build_wan_transformer(),
+            as_umt5(shipped_text_encoder()),
+            empty_ids=_empty_ids(),
+            epochs=epochs,
+            learning_rate=learning_rate,
+            train_text_encoder=False,
             sprite_weight=sprite_weight,
         )
 
