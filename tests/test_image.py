@@ -104,6 +104,7 @@ def test_commands_take_an_image(folder, image, reference_video, tmp_path, capsys
     assert not out.exists()
     assert main([*command, "--image", str(image)]) == 0
     assert f"image: {image}" in (out / "config.yaml").read_text()
+    assert "encoding the image" in capsys.readouterr().out  # in the plan
 
     other = tmp_path / "other.png"
     Image.new("RGB", (32, 32), "red").save(other)
