@@ -8,8 +8,12 @@ from diffusers import WanImageToVideoPipeline, WanPipeline, WanTransformer3DMode
 from diffusers.pipelines.wan import pipeline_wan_i2v
 from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModel
 
+from ditflow.backbones.base import PassInput
+from ditflow.backbones.wan.adapter import WanBackbone
 from ditflow.backbones.wan.image_to_video import WanFirstFrameBackbone, WanImageBackbone
 from ditflow.backbones.wan.loading import adapter_of_stock
+from ditflow.plan.recipe import prepare
+from ditflow.settings.stacked import read_settings
 from tests.backbones.conformance import BackboneConformance
 from tests.backbones.tiny_wan.loading import tiny_pipeline
 
@@ -136,3 +140,33 @@ def test_an_adapter_by_the_pipelines_class():
         assert (made.takes_image, made.needs_image) == (True, needs)
     of_text = WanPipeline(**stock.components, expand_timesteps=True)
     assert isinstance(adapter_of_stock(of_text), WanFirstFrameBackbone)
+
+
+def test_the_5b_may_go_without_an_image():
+    pipeline = tiny_image_pipeline("5b")
+    backbone = TinyFirstFrame(pipeline, "5b")
+    latents = torch.randn(backbone.latent_shape(5, 32, 32), generator=torch.Generator())
+    prompt, positions = backbone.encode_prompt("a"), backbone.positions(tuple(latents.shape))
+    given = PassInput(latents, 500, prompt, positions)
+    of_text = WanBackbone(pipeline, "5b").denoise(given, None, 1.0)
+    assert backbone.denoise(given, None, 1.0).equal(of_text)
+    assert backbone.finished(latents, None) is latents
+
+
+def load_tiny(kind: str) -> TinyImage:
+    return TinyImage(tiny_image_pipeline(kind), kind)
+
+
+@pytest.mark.parametrize("kind", ["2.1", "a14b"])
+def test_a_plan_has_the_image_and_its_encoder(kind):
+    loader = {"class_path": f"{__name__}.load_tiny", "init_args": {"kind": kind}}
+    planned = prepare(read_settings({"model": {"backbone": loader, "block": 1}}))
+    plan = planned.planner.plan({})
+    assert "encoding the image" in [phase.name for phase in plan.phases]
+    weights = sum(
+        weight.numel() * weight.itemsize
+        for part in planned.backbone.pipeline.components.values()
+        if isinstance(part, torch.nn.Module)
+        for weight in part.parameters()
+    )
+    assert plan.resident[0] == weights

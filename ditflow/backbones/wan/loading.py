@@ -109,7 +109,7 @@ def adapter_of_stock(pipeline: DiffusionPipeline) -> WanBackbone | None:
 
 
 def _adapter_class(pipeline: DiffusionPipeline) -> type[WanBackbone]:
-    if pipeline.config.expand_timesteps:
+    if pipeline.config.get("expand_timesteps"):  # other pipelines of the family do not say
         return WanFirstFrameBackbone
     with_image = isinstance(pipeline, WanImageToVideoPipeline)
     return WanImageBackbone if with_image else WanBackbone
