@@ -43,6 +43,9 @@ class EulerSolver(Solver):
     ) -> torch.Tensor:
         return latents + (self.sigmas[step + jump] - self.sigmas[step]) * prediction
 
+    def clean(self, step: int) -> tuple[float, float]:
+        return 1.0, -self.sigmas[step].item()
+
     def noised(self, latents: torch.Tensor, noise: torch.Tensor, step: int) -> torch.Tensor:
         sigma = self.sigmas[step]
         return sigma * noise + (1 - sigma) * latents
