@@ -37,8 +37,8 @@ class GuidedSteps(Dataset):
     Without any optimisation step the epoch still has to take place: it has one round of items.
     """
 
-    def __init__(self, module: GuidedSampling, reference: torch.Tensor):
-        self.module, self.reference = module, reference
+    def __init__(self, module: GuidedSampling):
+        self.module = module
 
     def __len__(self) -> int:
         return max(1, self.module.gradients) * len(self.module.samplers)
@@ -46,7 +46,7 @@ class GuidedSteps(Dataset):
     def __getitem__(self, index: int) -> MotionItem:
         sampler = self.module.samplers[index % len(self.module.samplers)]
         timestep = sampler.timesteps[self.module.current_epoch]
-        return MotionItem(self.reference, sampler.prompt, timestep)
+        return MotionItem(sampler.prompt, timestep)
 
 
 class MotionDataModule(LightningDataModule):
@@ -117,7 +117,6 @@ class MotionDataModule(LightningDataModule):
         """Of a predict; may be set in place of reading `embedding`."""
         self.finished: set[SampleItem] = set()
         """Of a predict: what is there already, and is not made again."""
-        self.reference: torch.Tensor | None = None
 
     @property
     def fps(self) -> float:
@@ -138,9 +137,7 @@ class MotionDataModule(LightningDataModule):
         if stage == "fit":
             read = self.read_reference(module.backbone)
             module.encode_prompts(local_share(module.trainer, self.prompts))
-            self.reference = module.encode_reference(
-                read.frames, self.cache, read.mask, read.numbers
-            )
+            module.encode_reference(read.frames, self.cache, read.mask, read.numbers)
         elif stage == "predict":
             self.load_motion(module)
             module.encode_prompts(item.prompt for item in self.missing())
@@ -206,8 +203,7 @@ class MotionDataModule(LightningDataModule):
         return self.read
 
     def train_dataloader(self) -> DataLoader:
-        assert self.reference is not None
-        items = GuidedSteps(self._module, self.reference)
+        items = GuidedSteps(self._module)
         # Of one process: several share the prompts (`ditflow.utils.distributed`), not these items.
         sampler = DistributedSampler[MotionItem](items, num_replicas=1, rank=0, shuffle=False)
         return DataLoader(items, batch_size=None, sampler=sampler)

@@ -14,7 +14,7 @@ from ditflow.functional.parameterization import (
     initial_parameter,
     positions_of,
 )
-from ditflow.objectives import Objective
+from ditflow.objectives import Objective, Prediction
 from ditflow.plan.live_memory import LiveMemory
 
 DEPTHS = (2, 3)
@@ -91,14 +91,21 @@ def phases(shapes: Shapes[Backbone], work: Work) -> list[Phase]:
     with faked as backbone:
         backbone.check_size(work.num_frames, work.height, work.width)
         prompt = torch.empty(shapes.prompt_shape, dtype=work.dtype)
+        found.append(Phase("encoding the reference", "VAE", _encode(shapes, backbone, work)))
+        if work.objective.reads == "prediction":
+            reading, optimising = _denoise(backbone, work, prompt), _steer(backbone, work, prompt)
+            found += [
+                Phase("reading its prediction", "transformer", reading),
+                Phase("optimising", "transformer", optimising),
+            ]
+        else:
+            reading_block = _read_reference(backbone, work, prompt)
+            optimising_block = _optimise(backbone, work, prompt)
+            found += [
+                Phase("reading its motion", "transformer", *reading_block),
+                Phase(f"optimising, block {work.block}", "transformer", *optimising_block),
+            ]
         found += [
-            Phase("encoding the reference", "VAE", _encode(shapes, backbone, work)),
-            Phase("reading its motion", "transformer", *_read_reference(backbone, work, prompt)),
-            Phase(
-                f"optimising, block {work.block}",
-                "transformer",
-                *_optimise(backbone, work, prompt),
-            ),
             Phase("denoising", "transformer", _denoise(backbone, work, prompt)),
             Phase("decoding", "VAE", _decode(shapes, backbone, work)),
         ]
@@ -146,6 +153,22 @@ def _denoise(backbone: Backbone, work: Work, prompt: torch.Tensor) -> int:
     positions = backbone.positions(latents.shape)
     given = PassInput(latents, 500, prompt, positions)
     return _peak(lambda: backbone.denoise(given, negative, 6.0))
+
+
+def _steer(backbone: Backbone, work: Work, prompt: torch.Tensor) -> int:
+    """One Adam step by a prediction of the whole model, which is computed without gradients."""
+    with LiveMemory() as live:
+        latents = _latents(backbone, work).expand(work.prompts, -1, -1, -1, -1)
+        parameter = torch.nn.Parameter(latents.clone())
+        optimizer, own = torch.optim.Adam([parameter]), parameter[:1]
+        with torch.no_grad():
+            given = PassInput(own, 500, prompt, backbone.positions(tuple(own.shape)))
+            velocity = backbone.denoise(given, prompt if work.guidance else None, 6.0)
+            read = Prediction(own, velocity, (0.5, -0.5), own - velocity)
+            reference = work.objective.reference(read)
+        work.objective.loss(read, reference).backward()
+        optimizer.step()
+    return live.peak
 
 
 def _optimise(backbone: Backbone, work: Work, prompt: torch.Tensor) -> tuple[int, int]:
