@@ -40,8 +40,8 @@ class GuidedSteps(Dataset):
     Without any optimisation step the epoch still has to take place: it has one round of items.
     """
 
-    def __init__(self, module: GuidedSampling, reference: torch.Tensor):
-        self.module, self.reference = module, reference
+    def __init__(self, module: GuidedSampling):
+        self.module = module
 
     def __len__(self) -> int:
         return max(1, self.module.gradients) * len(self.module.samplers)
@@ -49,7 +49,7 @@ class GuidedSteps(Dataset):
     def __getitem__(self, index: int) -> MotionItem:
         sampler = self.module.samplers[index % len(self.module.samplers)]
         timestep = sampler.timesteps[self.module.current_epoch]
-        return MotionItem(self.reference, sampler.prompt, timestep)
+        return MotionItem(sampler.prompt, timestep)
 
 
 class MotionDataModule(LightningDataModule):
@@ -124,7 +124,6 @@ class MotionDataModule(LightningDataModule):
         """Of a predict; may be set in place of reading `embedding`."""
         self.finished: set[SampleItem] = set()
         """Of a predict: what is there already, and is not made again."""
-        self.reference: torch.Tensor | None = None
 
     @property
     def fps(self) -> float:
@@ -146,9 +145,7 @@ class MotionDataModule(LightningDataModule):
             read = self.read_reference(module.backbone)
             self.read_image(module)
             module.encode_prompts(local_share(module.trainer, self.prompts))
-            self.reference = module.encode_reference(
-                read.frames, self.cache, read.mask, read.numbers
-            )
+            module.encode_reference(read.frames, self.cache, read.mask, read.numbers)
         elif stage == "predict":
             self.load_motion(module)
             self.read_image(module)
@@ -233,8 +230,7 @@ class MotionDataModule(LightningDataModule):
             log.info("Image: none is given, the reference's own first frame is taken.")
 
     def train_dataloader(self) -> DataLoader:
-        assert self.reference is not None
-        items = GuidedSteps(self._module, self.reference)
+        items = GuidedSteps(self._module)
         # Of one process: several share the prompts (`ditflow.utils.distributed`), not these items.
         sampler = DistributedSampler[MotionItem](items, num_replicas=1, rank=0, shuffle=False)
         return DataLoader(items, batch_size=None, sampler=sampler)

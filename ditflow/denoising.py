@@ -9,12 +9,13 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from lightning import LightningModule
 
-from ditflow.backbones.base import Backbone, BlockFeatures, BlockOutputs, PassInput
+from ditflow.backbones.base import Backbone
 from ditflow.backbones.images import condition_on_first
 from ditflow.backbones.solver import Schedule
 from ditflow.embedding.checks import SAMPLING
 from ditflow.embedding.motion_embedding import MotionEmbedding
 from ditflow.errors import DitflowError
+from ditflow.functional.motion_flow import Grid
 from ditflow.functional.parameterization import (
     Parameterization,
     Positions,
@@ -23,6 +24,7 @@ from ditflow.functional.parameterization import (
     positions_of,
 )
 from ditflow.objectives import Objective
+from ditflow.objectives.base import Outputs
 from ditflow.sampling import Sampler, SamplerOptions
 from ditflow.utils.bars import Bar
 
@@ -32,7 +34,6 @@ log = logging.getLogger(__name__)
 class MotionItem(NamedTuple):
     """One optimisation pass: make this prompt's motion at this timestep the reference's."""
 
-    reference: torch.Tensor
     prompt: str
     timestep: torch.Tensor
 
@@ -124,6 +125,11 @@ class GuidedSampling(LightningModule):
         """The reference's latents [1, F, C, h, w], once they are there."""
         assert self.reference_latents is not None
         return self.reference_latents
+
+    @property
+    def grid(self) -> Grid:
+        """The reference's (F, H, W) in tokens, once it is there."""
+        return self.backbone.token_grid(tuple(self.z_ref.shape))
 
     def encode_prompts(self, prompts: Iterable[str]) -> None:
         """Encode each prompt of a run once, the empty and the negative one too, before all else:
@@ -228,16 +234,12 @@ class GuidedSampling(LightningModule):
     """For pictures, of an objective that has one."""
     reference_weight: torch.Tensor | None
     """How much each entry of the reference's motion counts; None where all count alike."""
-    last_outputs: BlockOutputs | BlockFeatures | None
+    last_outputs: Outputs | None
 
     @property
     def gradients(self) -> int:
         """How many gradients a guided step computes for each prompt."""
         return math.ceil(self.optimization_steps / self.gradient_reuse)
-
-    def outputs(self, given: PassInput) -> BlockOutputs | BlockFeatures:
-        """What the objective reads of one video."""
-        return self.objective.read(self.backbone, given, self.block)
 
     def encode_reference(
         self,

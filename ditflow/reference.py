@@ -3,12 +3,12 @@
 import logging
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
 from ditflow.backbones.base import Backbone, PassInput
-from ditflow.backbones.images import check_image, condition_on
+from ditflow.backbones.images import check_image
 from ditflow.errors import DitflowError
 from ditflow.functional.token_mask import token_mask
 from ditflow.utils.cache import cached_tensor
@@ -103,7 +103,7 @@ def reference_input(
     backbone: Backbone,
     latents: torch.Tensor,
     empty: torch.Tensor,
-    image: torch.Tensor | None = None,
+    condition: Any = None,
 ) -> PassInput:
     """The pass that reads a reference's motion: its clean latents at t = 0 with an empty prompt,
     encoded, and the stock ρ (Algorithm 1, line 2).
@@ -112,11 +112,9 @@ def reference_input(
         backbone: that reads it.
         latents: [1, F, C, h, w].
         empty: the prompt.
-        image: the reference's own first frame, where generations are given an image.
+        condition: by the reference's own first frame, where generations are given an image.
     """
-    shape = tuple(latents.shape)
-    condition = condition_on(backbone, image, shape)
-    return PassInput(latents, 0, empty, backbone.positions(shape), condition)
+    return PassInput(latents, 0, empty, backbone.positions(tuple(latents.shape)), condition)
 
 
 def read_image(

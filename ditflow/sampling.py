@@ -11,6 +11,8 @@ from ditflow.backbones.base import Backbone, PassInput
 from ditflow.backbones.images import condition_on
 from ditflow.errors import DitflowError
 from ditflow.functional.parameterization import Positions
+from ditflow.objectives import Objective, Prediction
+from ditflow.objectives.base import Outputs
 
 
 @dataclass(frozen=True)
@@ -102,10 +104,29 @@ class Sampler:
         timestep, prompt = self.timesteps[step], self.encoded_prompt
         return PassInput(latents, timestep, prompt, positions, self.condition)
 
-    def predict(self, step: int, positions: Positions) -> torch.Tensor:
-        """The guided prediction at a step, fp32, from the current latents."""
-        given = self.given(step, self.latents, positions)
+    def predict(
+        self, step: int, positions: Positions, latents: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """The guided prediction at a step, fp32, from the current latents or from others."""
+        given = self.given(step, self.latents if latents is None else latents, positions)
         return self.backbone.denoise(given, self.negative, self.guidance_scale(step))
+
+    def read(
+        self,
+        objective: Objective,
+        block: int,
+        step: int,
+        latents: torch.Tensor,
+        positions: Positions,
+    ) -> Outputs:
+        """What an objective reads of this video at a step, from these latents."""
+        if objective.reads != "prediction":
+            return objective.read(self.backbone, self.given(step, latents, positions), block)
+        with torch.no_grad():
+            velocity = self.predict(step, positions, latents)
+            known = step > 0 and not self.solver.stochastic
+            travelled = latents - self.solver.start(self.noise) if known else None
+        return Prediction(latents, velocity, self.solver.clean(step), travelled)
 
     def advance(self, step: int, prediction: torch.Tensor, jump: int = 1) -> None:
         """z_t → z_{t-1} (equation 1), or further.

@@ -14,7 +14,12 @@ from ditflow.backbones.base import PassInput
 from ditflow.callbacks import EmbeddingCheckpoint, KVInjection
 from ditflow.callbacks.embedding_checkpoint import header_of
 from ditflow.module import LearningRates
-from ditflow.objectives import AttentionMotionFlow, MotionFeature, SpatialMarginalMean
+from ditflow.objectives import (
+    AttentionMotionFlow,
+    FlowMotion,
+    MotionFeature,
+    SpatialMarginalMean,
+)
 
 PROMPT = "a blue square on a white background"
 OTHER = "a yellow circle on a navy background"
@@ -218,8 +223,9 @@ def test_static_reference_is_no_nan(rope, tmp_path, caplog):
     assert module.videos[0].isfinite().all()
 
 
-def test_resuming_gives_the_same_video(rope, tmp_path, reference_video):
-    whole = fit(rope, tmp_path / "whole", reference_video).videos[0]
+@pytest.mark.parametrize("objective", [AttentionMotionFlow, FlowMotion])
+def test_resuming_gives_the_same_video(rope, tmp_path, reference_video, objective):
+    whole = fit(rope, tmp_path / "whole", reference_video, objective=objective()).videos[0]
 
     class Interrupt(lightning.Callback):
         def on_train_epoch_start(self, trainer, module):
@@ -230,7 +236,7 @@ def test_resuming_gives_the_same_video(rope, tmp_path, reference_video):
         keep = lightning.pytorch.callbacks.ModelCheckpoint(
             tmp_path / "checkpoints", "last", enable_version_counter=False
         )
-        module = MotionTransfer(rope, **FEW)
+        module = MotionTransfer(rope, objective(), **FEW)
         data = MotionDataModule(video=reference_video, prompts=[PROMPT])
         trainer = make_trainer(
             tmp_path / "cut", callbacks=[keep, *callbacks], enable_checkpointing=True

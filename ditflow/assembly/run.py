@@ -109,6 +109,8 @@ class Run:
         self.module.objective.check_mask(mask)
         self.data.read_image(self.module)
         self.injection.check(self.module.backbone)
+        if self.module.objective.reads == "prediction":  # which not every family's solver tells of
+            self.module.backbone.solver(self.module.sampler_options.num_steps).clean(0)
         self.warn_of_prompts()
         check_readable(header_of(self.module, self.data, self.used_injection))
         if resumed is not None:

@@ -120,6 +120,8 @@ class Runner:
         scores = self.scorer.score(
             video, data.frames, result.prompt, reference_name=result.job.reference.name
         ) | self.references.extra(video, data.frames, result.prompt)
+        if result.category == "scene":  # whose prompt has nothing of what the caption says
+            scores["look"] = self.scorer.look(video, result.job.reference.caption)
         path = result.path(self.folder)
         self._remove(path)
         if flows is not None:

@@ -105,8 +105,8 @@ def moved(
         write_video(video, output / f"{target}-{name}.mp4")
     # Read apart: the objective may be another.
     with torch.no_grad():
-        image = None if module.image is None else run.data.frames[0]
-        given = reference_input(backbone, module.z_ref, module.encoded(""), image)
+        empty, condition = module.encoded(""), module.reference_condition
+        given = reference_input(backbone, module.z_ref, empty, condition)
         flow = AttentionMotionFlow().reference(backbone.query_key(given, module.block))
     later = torch.ones(flow.shape[:2]).triu(1).bool().to(flow.device)[..., None]
     moving = moving_patches(flow) & later

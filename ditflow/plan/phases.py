@@ -14,7 +14,7 @@ from ditflow.functional.parameterization import (
     initial_parameter,
     positions_of,
 )
-from ditflow.objectives import Objective
+from ditflow.objectives import Objective, Prediction
 from ditflow.plan.live_memory import LiveMemory
 
 DEPTHS = (2, 3)
@@ -94,13 +94,20 @@ def phases(shapes: Shapes[Backbone], work: Work) -> list[Phase]:
         if backbone.needs_image:
             found.append(Phase("encoding the image", "VAE", _encode_image(shapes, backbone, work)))
         given = _given(shapes, backbone, work)
+        if work.objective.reads == "prediction":
+            reading, optimising = _denoise(backbone, work, given), _steer(backbone, work, given)
+            found += [
+                Phase("reading its prediction", "transformer", reading),
+                Phase("optimising", "transformer", optimising),
+            ]
+        else:
+            reading_block = _read_reference(backbone, work, given)
+            optimising_block = _optimise(backbone, work, given)
+            found += [
+                Phase("reading its motion", "transformer", *reading_block),
+                Phase(f"optimising, block {work.block}", "transformer", *optimising_block),
+            ]
         found += [
-            Phase("reading its motion", "transformer", *_read_reference(backbone, work, given)),
-            Phase(
-                f"optimising, block {work.block}",
-                "transformer",
-                *_optimise(backbone, work, given),
-            ),
             Phase("denoising", "transformer", _denoise(backbone, work, given)),
             Phase("decoding", "VAE", _decode(shapes, backbone, work)),
         ]
@@ -158,6 +165,22 @@ def _read_reference(backbone: Backbone, work: Work, given: PassInput) -> tuple[i
 def _denoise(backbone: Backbone, work: Work, given: PassInput) -> int:
     negative = given.prompt if work.guidance else None
     return _peak(lambda: backbone.denoise(given, negative, 6.0))
+
+
+def _steer(backbone: Backbone, work: Work, given: PassInput) -> int:
+    """One Adam step by a prediction of the whole model, which is computed without gradients."""
+    with LiveMemory() as live:
+        latents = given.latents.expand(work.prompts, -1, -1, -1, -1)
+        parameter = torch.nn.Parameter(latents.clone())
+        optimizer, own = torch.optim.Adam([parameter]), parameter[:1]
+        with torch.no_grad():
+            negative = given.prompt if work.guidance else None
+            velocity = backbone.denoise(given._replace(latents=own), negative, 6.0)
+            read = Prediction(own, velocity, (0.5, -0.5), own - velocity)
+            reference = work.objective.reference(read)
+        work.objective.loss(read, reference).backward()
+        optimizer.step()
+    return live.peak
 
 
 def _optimise(backbone: Backbone, work: Work, given: PassInput) -> tuple[int, int]:

@@ -312,6 +312,17 @@ class BackboneConformance(StockCalls):
         assert schedule == backbone.solver(5).schedule
         assert list(schedule.timesteps) == sampler.timesteps.tolist()
 
+    def test_the_last_step_leads_to_the_clean_prediction(self, backbone):
+        """As `Solver.clean` tells it to objectives of the prediction."""
+        shape = backbone.latent_shape(*self.size)
+        sampler = self.sampler(backbone, SamplerOptions(4, 1.0))
+        prediction = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+        prediction = prediction.to(sampler.latents)
+        of_latents, of_prediction = sampler.solver.clean(3)
+        expected = of_latents * sampler.latents + of_prediction * prediction
+        sampler.advance(3, prediction)
+        torch.testing.assert_close(sampler.latents, expected, atol=1e-4, rtol=1e-4)
+
     def test_several_steps_at_once_end_at_the_video_too(self, backbone):
         shape = backbone.latent_shape(*self.size)
         positions = backbone.positions(shape)
