@@ -220,6 +220,10 @@ class Backbone(ABC):
         """
         raise NotImplementedError(f"{self.family} takes no image")
 
+    def blank_condition(self, latent_shape: tuple[int, ...], height: int, width: int) -> Any:
+        """Tensors like those of `encode_image`, of any numbers, for a plan."""
+        return self.encode_image(torch.empty(3, height, width), latent_shape)
+
     def finished(self, latents: torch.Tensor, condition: Any) -> torch.Tensor:
         """z_0 as the stock pipeline decodes it, which may give it the image once more."""
         return latents

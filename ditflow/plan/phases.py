@@ -119,7 +119,7 @@ def _given(shapes: Shapes[Backbone], backbone: Backbone, work: Work) -> PassInpu
     shape = backbone.latent_shape(work.num_frames, work.height, work.width)
     prompt, condition = torch.empty(shapes.prompt_shape, dtype=work.dtype), None
     if backbone.needs_image:
-        condition = backbone.encode_image(torch.empty(3, work.height, work.width), shape)
+        condition = backbone.blank_condition(shape, work.height, work.width)
     return PassInput(torch.empty(shape), 500, prompt, backbone.positions(shape), condition)
 
 

@@ -53,6 +53,13 @@ class WanImageBackbone(WanBackbone):
         latents = torch.cat([given, self._latents(video)], dim=1)
         return Condition(latents, self._embeds(image))
 
+    def blank_condition(self, latent_shape: tuple[int, ...], height: int, width: int) -> Condition:
+        # Following the whole video through the VAE takes minutes; its memory is another phase's.
+        _, frames, channels, *size = latent_shape
+        beside = self.transformer.config.in_channels - channels
+        embeds = self._embeds(torch.empty(3, height, width))
+        return Condition(torch.empty(1, beside, frames, *size), embeds)
+
     def _latents(self, video: torch.Tensor) -> torch.Tensor:
         """[1, C, F, h, w] of [1, 3, T, height, width] in [-1, 1]."""
         vae = self.pipeline.vae
