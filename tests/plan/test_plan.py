@@ -7,9 +7,9 @@ from ditflow import load_backbone
 from ditflow.backbones import CogVideoXBackbone
 from ditflow.backbones.base import PassInput
 from ditflow.backbones.loading import empty_backbone
+from ditflow.backbones.wan.adapter import WanBackbone
 from ditflow.cli import main
 from ditflow.objectives import AttentionMotionFlow, MotionFeature, SpatialMarginalMean
-from ditflow.backbones.wan.adapter import WanBackbone
 from ditflow.plan.cost import cost
 from ditflow.plan.fitting import Planner, advise
 from ditflow.plan.live_memory import LiveMemory
