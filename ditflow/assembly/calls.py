@@ -244,10 +244,10 @@ def _loaded(
 def _write_config(folder: Path, settings: Settings, run: Run) -> None:
     """Write what `--config` takes, as the command does; what was in memory is left out, and so is
     a backbone that was given and that `load_backbone` has not loaded."""
-    whole, options = settings.configuration(), run.module.backbone.recorded_options
+    whole, backbone = settings.configuration(), run.module.backbone
     if not settings.own_loader:
-        if options.keys() == signature(load_backbone).parameters.keys():
-            whole["model"]["backbone"]["init_args"] = options
+        if backbone.options.keys() == signature(load_backbone).parameters.keys():
+            whole["model"]["backbone"]["init_args"] = backbone.options | backbone.recorded_options
         else:
             del whole["model"]["backbone"]
     for name in ("video", "mask", "image"):

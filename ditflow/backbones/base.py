@@ -103,8 +103,10 @@ class Backbone(ABC):
 
     @property
     def recorded_options(self) -> dict[str, Any]:
-        """The options for records of a run, which are not to tie it to this machine."""
-        return self.options | dict.fromkeys(self.chosen, "auto")
+        """The options for records of a run, which are not to tie it to this machine; none that
+        is left open."""
+        recorded = self.options | dict.fromkeys(self.chosen, "auto")
+        return {name: value for name, value in recorded.items() if value is not None}
 
     @property
     @abstractmethod

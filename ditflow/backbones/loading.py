@@ -137,7 +137,8 @@ def load_backbone(
     backbone = family.adapter(pipeline, name, given)
     backbone.chosen = chosen
     if compile_blocks:
-        for block in backbone.blocks:
+        second = getattr(pipeline, "transformer_2", None)
+        for block in (*backbone.blocks, *(() if second is None else second.blocks)):
             block.compile()
     return backbone
 

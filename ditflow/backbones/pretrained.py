@@ -94,6 +94,10 @@ def check_scheduler(options: Mapping[str, Any], names: Sequence[str], shifts: bo
             f"flow_shift={options['flow_shift']}: the schedule of backbone {options['name']} has "
             "no such shift; leave it out."
         )
+    if options["flow_shift"] is not None and not options["flow_shift"] > 0:
+        raise DitflowError(
+            f"flow_shift={options['flow_shift']} must be positive; use 3 for 480 rows, 5 for 720."
+        )
 
 
 @contextmanager

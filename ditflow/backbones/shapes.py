@@ -64,12 +64,23 @@ class Shapes(ABC, Generic[Model]):
         """Context in which all tensors are fake, with a pass of the text encoder over a prompt;
         arguments as of `faked`."""
 
+    def vae_dtype(self, dtype: torch.dtype) -> torch.dtype:
+        """Of the VAE's weights and pixels, where other weights are loaded in `dtype`."""
+        return dtype
+
     def part_of_video(
         self, num_frames: int, height: int, width: int, *, decoding: bool, tiling: bool
     ) -> tuple[int, int, int]:
         """Frames, height and width that are enough to know what the VAE holds at most, beside the
         pixels of the whole video; by default all."""
         return num_frames, height, width
+
+    def copies_of_video(
+        self, height: int, width: int, *, decoding: bool, tiling: bool
+    ) -> tuple[float, float]:
+        """How often all pixels are held while the VAE works on a part of them, and at most when
+        parts are put together afterwards; by default once, and no more than is held before."""
+        return 1.0, 0.0
 
 
 def fake(module: torch.nn.Module, dtype: torch.dtype) -> torch.nn.Module:

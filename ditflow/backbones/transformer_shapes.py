@@ -42,10 +42,6 @@ class TransformerShapes(Shapes[Backbone]):
         """What a pipeline is told beside its parts."""
         self.prompt_shape = 1, prompt_length, pipeline.text_encoder.config.d_model
 
-    def vae_dtype(self, dtype: torch.dtype) -> torch.dtype:
-        """Of the VAE's weights, where the others are loaded in `dtype`."""
-        return dtype
-
     def identity(self) -> Any:
         configs = [dict(part.config) for part in (self.pipeline.transformer, self.pipeline.vae)]
         return (

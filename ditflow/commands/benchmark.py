@@ -1,5 +1,6 @@
 """`ditflow benchmark`: every method on every reference, in tables."""
 
+import json
 import logging
 from collections.abc import Sequence
 from dataclasses import fields
@@ -21,10 +22,17 @@ from ditflow.metrics.scorer import Scorer
 from ditflow.pages.benchmark import write_benchmark_page
 from ditflow.pages.run import write_page_if_possible
 from ditflow.runs.folder import PAGE
-from ditflow.settings.options import manifest_path, resolve_configs
+from ditflow.settings.options import MANIFESTS, PRESETS, manifest_path, resolve_configs
 from ditflow.settings.parsing import CommandParser
+from ditflow.utils.shipped import shipped_files
+from ditflow.utils.untrusted import read_mapping
 
 log = logging.getLogger(__name__)
+
+
+CONFIG_HELP = (
+    "Manifest: a name or a file. Presets beside it, stacked, are the backbone in place of its own."
+)
 
 
 def benchmark(args: Sequence[str]) -> int:
@@ -38,7 +46,7 @@ def benchmark(args: Sequence[str]) -> int:
     """
     is_worker = end_with_parent()
     parser = benchmark_parser()
-    paths = resolve_configs(args, manifest_path)
+    paths = resolve_configs(with_backbone(args), manifest_path)
     config = parser.parse_args(paths)
     parsed = parser.instantiate(config)
     folder, own = parsed.output, part_of(parsed.share)
@@ -72,10 +80,37 @@ def benchmark(args: Sequence[str]) -> int:
     return 1 if missing else 0
 
 
+def with_backbone(args: Sequence[str]) -> list[str]:
+    """Arguments in which presets among those of `--config` are the manifest's one backbone, by the
+    name of the first of them."""
+    kept: list[str] = []
+    presets: list[str] = []
+    for before, token in pairwise(["", *args]):
+        stated = token.startswith("--config=")
+        config = token.removeprefix("--config=")
+        if not (stated or before in ("-c", "--config")) or not _is_preset(config):
+            kept.append(token)
+            continue
+        presets.append(config)
+        if not stated:
+            kept.pop()
+    if not presets:
+        return kept
+    first = Path(presets[0])
+    name = first.stem if first.suffix in (".yaml", ".yml") else first.name
+    return [*kept, "--backbones", json.dumps({name: presets})]
+
+
+def _is_preset(config: str) -> bool:
+    if Path(config).is_file():
+        return "model" in read_mapping(config)
+    return config in shipped_files(PRESETS) and config not in shipped_files(MANIFESTS)
+
+
 def benchmark_parser() -> CommandParser:
     """Of the command line."""
     parser = CommandParser(prog="ditflow benchmark", description=benchmark.__doc__)
-    parser.add_argument("-c", "--config", action="config", help="Manifest: a name or a file.")
+    parser.add_argument("-c", "--config", action="config", help=CONFIG_HELP)
     parser.add_argument("--output", type=Path, required=True, help="Folder of all that is made.")
     parser.add_argument("--processes", type=int, default=1, help="So many on this machine.")
     parser.add_argument("--share", type=str, help="Do part of the jobs: 2/3 is the second third.")

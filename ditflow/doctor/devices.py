@@ -45,7 +45,9 @@ def look_at_devices() -> Iterator[Finding]:
         remedy = "for one, install torch as https://pytorch.org/get-started says"
         if torch.version.cuda or torch.version.hip:
             remedy = "check the driver (nvidia-smi or rocm-smi) and CUDA_VISIBLE_DEVICES"
-        yield Finding("gpu", "none is seen by torch: CogVideoX would take hours", remedy)
+        yield Finding(
+            "gpu", "none is seen by torch: models that are not embedded would take hours", remedy
+        )
 
 
 def look_at_dtypes(device: torch.device) -> Finding:

@@ -23,8 +23,6 @@ FORMULAS = flop_registry | {
 }
 """What an operation computes, by its shapes; torch's own, with the kernel that a CPU takes."""
 
-CONVOLUTIONS = torch.ops.aten.convolution.default, torch.ops.aten.mkldnn_convolution.default
-
 
 class LiveMemory(TorchDispatchMode):
     """Context that counts the bytes of every tensor made inside it, until the last use of it ends.

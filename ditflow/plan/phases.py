@@ -124,29 +124,42 @@ def _given(shapes: Shapes[Backbone], backbone: Backbone, work: Work) -> PassInpu
 
 
 def _encode(shapes: Shapes[Backbone], backbone: Backbone, work: Work) -> int:
-    (frames, height, width), rest = _part_of_video(shapes, work, decoding=False)
-    return rest + _peak(lambda: backbone.encode_video(torch.empty(frames, 3, height, width)))
+    def encode(frames: int, height: int, width: int) -> object:
+        return backbone.encode_video(torch.empty(frames, 3, height, width))
+
+    return _by_parts(shapes, work, encode, decoding=False)
 
 
 def _encode_image(shapes: Shapes[Backbone], backbone: Backbone, work: Work) -> int:
-    (frames, height, width), rest = _part_of_video(shapes, work, decoding=False)
-    shape = backbone.latent_shape(frames, height, width)
-    return rest + _peak(lambda: backbone.encode_image(torch.empty(3, height, width), shape))
+    def encode(frames: int, height: int, width: int) -> object:
+        shape = backbone.latent_shape(frames, height, width)
+        return backbone.encode_image(torch.empty(3, height, width), shape)
+
+    return _by_parts(shapes, work, encode, decoding=False)
 
 
 def _decode(shapes: Shapes[Backbone], backbone: Backbone, work: Work) -> int:
-    size, rest = _part_of_video(shapes, work, decoding=True)
-    shape = backbone.latent_shape(*size)
-    return rest + _peak(lambda: backbone.decode_video(torch.empty(shape), size[0]))
+    def decode(frames: int, height: int, width: int) -> object:
+        latents = torch.empty(backbone.latent_shape(frames, height, width))
+        return backbone.decode_video(latents, frames)
+
+    return _by_parts(shapes, work, decode, decoding=True)
 
 
-def _part_of_video(
-    shapes: Shapes[Backbone], work: Work, decoding: bool
-) -> tuple[tuple[int, int, int], int]:
-    """What is enough to follow, and bytes of the pixels that are held beside it."""
+def _by_parts(
+    shapes: Shapes[Backbone],
+    work: Work,
+    run: Callable[[int, int, int], object],
+    decoding: bool,
+) -> int:
+    """A pass of the VAE over what is enough to follow of a video, with the pixels beside it."""
     size = work.num_frames, work.height, work.width
-    part = shapes.part_of_video(*size, decoding=decoding, tiling=work.vae_tiling)
-    return part, (math.prod(size) - math.prod(part)) * 3 * work.dtype.itemsize
+    how = {"decoding": decoding, "tiling": work.vae_tiling}
+    part = shapes.part_of_video(*size, **how)
+    during, after = shapes.copies_of_video(work.height, work.width, **how)
+    pixel = 3 * shapes.vae_dtype(work.dtype).itemsize
+    beside = int(during * (math.prod(size) - math.prod(part)) * pixel)
+    return max(beside + _peak(lambda: run(*part)), int(after * math.prod(size) * pixel))
 
 
 def _read_reference(backbone: Backbone, work: Work, given: PassInput) -> tuple[int, int]:

@@ -23,6 +23,8 @@ from ditflow.backbones import CogVideoXBackbone
 from ditflow.backbones.cogvideox.solver import CogVideoXSolver, Scheduler
 from ditflow.backbones.loading import Dtype, empty_backbone
 from ditflow.backbones.shapes import fake
+from ditflow.backbones.wan.adapter import WanBackbone
+from ditflow.backbones.wan.solver import FlowSolver, solver_of
 from ditflow.callbacks import KVInjection
 from ditflow.functional.parameterization import Parameterization, Target
 from ditflow.objectives import AttentionMotionFlow
@@ -103,9 +105,26 @@ class TooWide(Pretended):
         return latents.float()
 
 
+class PretendedWan(WanBackbone):
+    """The same of Wan, whose pipeline asks how long a prompt is, which a fake tensor does not
+    tell."""
+
+    def solver(self, num_steps: int) -> FlowSolver:
+        with unset_fake_temporarily():
+            solver = solver_of(self.pipeline.scheduler, num_steps, torch.device("cpu"))
+        solver.timesteps = solver.schedule.timesteps
+        return solver
+
+    def encode_prompt(self, prompt: str) -> Tensor:
+        return torch.empty(1, self.prompt_length, 4096, dtype=self.dtype, device=DEVICE)
+
+
+Adapter: TypeAlias = type[Pretended] | type[PretendedWan]
+
+
 @dataclass(frozen=True)
 class Case:
-    """What is followed: fits with a published model, of 480×720."""
+    """What is followed: fits with a published model."""
 
     name: str
     dtype: Dtype
@@ -113,30 +132,38 @@ class Case:
     checkpointing: bool = False
 
     @property
+    def wan(self) -> bool:
+        return self.name.startswith("Wan-AI")
+
+    @property
     def size(self) -> tuple[int, int, int]:
-        return self.num_frames, 480, 720
+        side = (704, 1280) if "5B" in self.name and self.wan else (480, 832 if self.wan else 720)
+        return self.num_frames, *side
 
     @property
     def block(self) -> int:
-        return 15 if self.name.endswith("2b") else 20
+        return 15 if self.name.endswith("2b") or (self.wan and "14B" not in self.name) else 20
 
 
 @contextmanager
-def pretended(case: Case, adapter: type[Pretended] = Pretended) -> Iterator[Pretended]:
+def pretended(case: Case, adapter: Adapter | None = None) -> Iterator[Pretended | PretendedWan]:
     """Context in which all tensors are fake, with a backbone on the pretended GPU."""
-    pipeline = empty_backbone(case.name, case.dtype).pipeline
+    empty = empty_backbone(case.name, case.dtype)
+    pipeline, dtype = empty.pipeline, getattr(torch, case.dtype)
     pipeline.tokenizer = build_tokenizer()
     if case.checkpointing:
         pipeline.transformer.enable_gradient_checkpointing()
     with FakeTensorMode(allow_non_fake_inputs=True):
         with torch.device(DEVICE):
-            for part in (pipeline.text_encoder, pipeline.vae, pipeline.transformer):
-                fake(part, getattr(torch, case.dtype))
-        yield adapter(pipeline, case.name)
+            for part in pipeline.components.values():
+                if isinstance(part, torch.nn.Module):
+                    vae = part is pipeline.vae
+                    fake(part, empty.shapes().vae_dtype(dtype) if vae else dtype)
+        yield (adapter or (PretendedWan if case.wan else Pretended))(pipeline, case.name)
 
 
 def follow(
-    case: Case, ways: Sequence[Way], adapter: type[Pretended] = Pretended
+    case: Case, ways: Sequence[Way], adapter: Adapter | None = None
 ) -> dict[Way, dict[str, int]]:
     """A guided step in each way: the reference, an Adam step with injection, a denoising step.
 
@@ -145,7 +172,7 @@ def follow(
     """
     with pretended(case, adapter) as backbone:
         shape = backbone.latent_shape(*case.size)
-        latents = torch.empty(shape, dtype=backbone.dtype, device=DEVICE)
+        latents = torch.empty(shape, dtype=backbone.latents_dtype, device=DEVICE)
         objective = AttentionMotionFlow()
         given = reference_input(backbone, latents, backbone.encode_prompt(""))
         with torch.no_grad(), LiveMemory() as reading:

@@ -4,7 +4,9 @@ import pytest
 import torch
 from diffusers import CogVideoXTransformer3DModel
 
+from ditflow.backbones.base import PassInput
 from ditflow.backbones.cogvideox.positions import positions_at, stock_positions, token_grid
+from ditflow.backbones.loading import empty_backbone
 
 MODELS = {
     "2b": {"num_layers": 30, "num_attention_heads": 30},
@@ -72,3 +74,26 @@ def test_coordinates_at_full_size(name):
         strict=True,
     ):
         torch.testing.assert_close(ours, stock.float(), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "grid"),
+    [
+        ("Wan2.1-T2V-1.3B", (1, 21, 16, 60, 104), (21, 30, 52)),
+        ("Wan2.1-T2V-14B", (1, 21, 16, 60, 104), (21, 30, 52)),
+        ("Wan2.2-TI2V-5B", (1, 31, 48, 44, 80), (31, 22, 40)),
+        ("Wan2.2-T2V-A14B", (1, 21, 16, 60, 104), (21, 30, 52)),
+    ],
+)
+def test_a_full_size_pass_of_wan(name, shape, grid):
+    """At its default size, each weight in the dtype that its class keeps it in."""
+    backbone = empty_backbone(f"Wan-AI/{name}-Diffusers", "bfloat16")
+    assert backbone.latent_shape(*backbone.default_size()) == shape
+    assert backbone.token_grid(shape) == grid
+    positions = backbone.positions(shape)
+    tokens = grid[0] * grid[1] * grid[2]
+    assert [tuple(part.shape) for part in positions] == [(tokens, 128)] * 2
+    with torch.device("meta"), torch.no_grad():
+        prompt = torch.empty(1, backbone.prompt_length, 4096, dtype=torch.bfloat16)
+        given = PassInput(torch.empty(shape), 500, prompt, positions)
+        assert backbone.run(given).shape == shape

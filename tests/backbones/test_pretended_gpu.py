@@ -48,6 +48,15 @@ def test_5b(there):
     check(there, FEW, [("positions", "coordinates")])
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["2.1-T2V-1.3B", "2.1-T2V-14B", "2.2-TI2V-5B", "2.2-T2V-A14B"])
+def test_wan(there, model):
+    """With checkpointing, at their default frames and size."""
+    frames = 121 if "5B" in model else 81
+    case = Case(f"Wan-AI/Wan{model}-Diffusers", "bfloat16", frames, checkpointing=True)
+    check(there, case, [("positions", "coordinates")])
+
+
 @pytest.mark.parametrize(
     ("mistake", "message"),
     [(LeftOnCPU, "cpu and pretended:0"), (TooWide, "float.*BFloat16")],

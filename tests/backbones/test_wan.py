@@ -5,6 +5,7 @@ import torch
 
 from ditflow import DitflowError, MotionTransfer
 from ditflow.backbones.loading import empty_backbone
+from ditflow.backbones.pretrained import check_scheduler
 from ditflow.backbones.wan.adapter import WanBackbone
 from ditflow.backbones.wan.solver import EulerSolver, UniPCSolver, flow_scheduler, solver_of
 from ditflow.sampling import Sampler, SamplerOptions
@@ -158,6 +159,11 @@ def test_a_scheduler_of_another_kind_is_refused():
     other = type(scheduler).from_config(scheduler.config, solver_order=3)
     with pytest.raises(DitflowError, match="UniPCMultistepScheduler.*scheduler unipc or euler"):
         solver_of(other, 4, CPU)
+
+
+def test_a_flow_shift_that_is_none_is_refused():
+    with pytest.raises(DitflowError, match="flow_shift=-3.* must be positive"):
+        check_scheduler({"name": "wan", "scheduler": "own", "flow_shift": -3.0}, (), shifts=True)
 
 
 # -- two transformers ----------------------------------------------------------------------------

@@ -26,6 +26,24 @@ def test_every_shipped_manifest_parses(name, capsys):
             read_settings(*backbone, *method)
 
 
+def test_presets_beside_a_manifest_are_its_backbone(tmp_path, capsys):
+    """Of any family, with block, rates and size of their own, under every method of the table."""
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("model: {block: 9}")
+    config = ["--config", "davis-table1", "--config", "wan2.1-1.3b", f"--config={mine}"]
+    with pytest.raises(SystemExit):
+        main(["benchmark", *config, "--output", "out", "--print_config"])
+    printed = yaml.safe_load(capsys.readouterr().out)
+    assert printed["backbones"] == {"wan2.1-1.3b": ["wan2.1-1.3b", str(mine)]}
+    preset = read_settings("wan2.1-1.3b")
+    for method in printed["methods"].values():
+        made = read_settings(*printed["backbones"]["wan2.1-1.3b"], *method)
+        assert made.backbone == preset.backbone
+        assert made.model["block"] == 9
+        assert made.data["width"] == 832
+        assert made.model["guidance_scale"] == preset.model["guidance_scale"]
+
+
 def test_table1_has_every_row_and_davis_enough_videos():
     folder = shipped("configs") / "benchmark"
     for name in ("sprites-table1", "davis-table1"):

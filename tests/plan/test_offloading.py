@@ -7,6 +7,7 @@ from accelerate.hooks import CpuOffload
 from ditflow import MotionDataModule, MotionTransfer, load_backbone
 from ditflow.backbones.base import Backbone, PassInput
 from ditflow.backbones.shapes import brought_by_layer
+from ditflow.backbones.wan.adapter import WanBackbone
 from ditflow.objectives import AttentionMotionFlow
 from ditflow.plan.fitting import Planner, resident_bytes
 from ditflow.plan.live_memory import LiveMemory
@@ -14,6 +15,7 @@ from ditflow.plan.phases import Phase, Work, phases
 from ditflow.preview.motion import read_motion
 from ditflow.reference import read_reference
 from ditflow.video.reading import FrameRange
+from tests.backbones.tiny_wan.loading import tiny_pipeline
 from tests.test_module import FEW, OTHER, PROMPT, fit, make_trainer
 
 FIT = ["text encoder", "VAE", "transformer", "VAE"]
@@ -21,7 +23,15 @@ COMPONENTS = {
     "T5EncoderModel": "text encoder",
     "AutoencoderKLCogVideoX": "VAE",
     "CogVideoXTransformer3DModel": "transformer",
+    "UMT5EncoderModel": "text encoder",
+    "AutoencoderKLWan": "VAE",
+    "WanTransformer3DModel": "transformer",
 }
+
+
+def component(part: torch.nn.Module) -> str:
+    """Of a plan; of two transformers the second is marked."""
+    return getattr(part, "marked", COMPONENTS[type(part).__name__])
 
 
 def offloaded(name: str = "sprites-rope") -> Backbone:
@@ -29,6 +39,13 @@ def offloaded(name: str = "sprites-rope") -> Backbone:
     backbone = load_backbone(name)
     backbone.pipeline.enable_model_cpu_offload(device="cpu")
     return backbone
+
+
+def wan(transformers: int) -> WanBackbone:
+    pipeline = tiny_pipeline(transformers=transformers)
+    if transformers > 1:
+        pipeline.transformer_2.marked = "second transformer"
+    return WanBackbone(pipeline, f"Wan of {transformers}")
 
 
 @pytest.fixture
@@ -40,14 +57,14 @@ def there(monkeypatch) -> list[set[str]]:
 
     def bring(hook, module, *args, **kwargs):
         if hook.prev_module_hook is not None:  # this one would be sent away
-            now.discard(COMPONENTS[type(hook.prev_module_hook.model).__name__])
-        now.add(COMPONENTS[type(module).__name__])
+            now.discard(component(hook.prev_module_hook.model))
+        now.add(component(module))
         if seen[-1:] != [now]:
             seen.append(set(now))
         return own_bring(hook, module, *args, **kwargs)
 
     def send_away(hook, module):
-        now.discard(COMPONENTS[type(module).__name__])
+        now.discard(component(module))
         return own_send(hook, module)
 
     monkeypatch.setattr(CpuOffload, "pre_forward", bring)
@@ -75,6 +92,23 @@ def test_parts_come_one_at_a_time_in_the_order_of_the_plan(there, rope, tmp_path
     )
     make_trainer(tmp_path).predict(module, data)
     assert there == [{name} for name in ("text encoder", *["transformer", "VAE"] * 2)]
+
+
+@pytest.mark.parametrize("transformers", [1, 2])
+def test_wans_parts_come_one_at_a_time(there, transformers, tmp_path, reference_video):
+    """Of two transformers the second goes before the first comes for another prompt."""
+    settings = {"block": 1, "guidance_scale": 2.0, "guided_share": 0.34}
+    prompts, data = [PROMPT, OTHER], {"num_frames": 9, "height": 32, "width": 32, "cache": False}
+    backbone = wan(transformers)
+    backbone.pipeline.enable_model_cpu_offload(device="cpu")
+    made = fit(backbone, tmp_path / "made", reference_video, prompts, data=data, **settings)
+    both = ["transformer", "second transformer"]
+    denoising = ["transformer"] if transformers == 1 else both * 2
+    assert there == [{name} for name in ("text encoder", "VAE", *denoising, "VAE")]
+    plain = fit(
+        wan(transformers), tmp_path / "plain", reference_video, prompts, data=data, **settings
+    )
+    assert all(map(torch.equal, made.videos, plain.videos))
 
 
 def test_a_preview_brings_them_in_the_same_order(there, reference_video):

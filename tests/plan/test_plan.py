@@ -7,6 +7,7 @@ from ditflow import load_backbone
 from ditflow.backbones import CogVideoXBackbone
 from ditflow.backbones.base import PassInput
 from ditflow.backbones.loading import empty_backbone
+from ditflow.backbones.wan.adapter import WanBackbone
 from ditflow.cli import main
 from ditflow.objectives import (
     AttentionMotionFlow,
@@ -21,6 +22,7 @@ from ditflow.plan.phases import Work, phases
 from ditflow.plan.recipe import prepare
 from ditflow.sampling import Sampler, SamplerOptions
 from ditflow.settings.stacked import read_settings
+from tests.backbones.tiny_wan.loading import tiny_pipeline
 
 
 def work(**changes) -> Work:
@@ -117,6 +119,29 @@ def test_encoding_denoising_and_decoding_need_what_was_planned(split):
         with LiveMemory() as live:
             real_work()
         assert found[name] == pytest.approx(live.peak, rel=0.05), name
+
+
+@pytest.mark.parametrize("tiling", [False, True])
+@pytest.mark.parametrize("patch", [None, 2])
+def test_wans_vae_needs_what_was_planned(patch, tiling):
+    """Of a long video a few frames of a tile are followed; what joins tiles is largest at the end,
+    and a VAE that folds pixels holds them twice."""
+    backbone = WanBackbone(tiny_pipeline(patch=patch), "tiny")
+    vae = backbone.pipeline.vae
+    if tiling:
+        vae.enable_tiling(32, 32, 16, 16)
+    planned = Work(
+        torch.bfloat16, 25, 96, 64, 1, AttentionMotionFlow(), vae_tiling=tiling
+    )  # whose VAE is in float32 all the same
+    found = {phase.name: phase.working for phase in phases(backbone.shapes(), planned)}
+    latents, video = torch.randn(backbone.latent_shape(25, 96, 64)), torch.rand(25, 3, 96, 64)
+    for name, real_work in {
+        "encoding the reference": lambda: backbone.encode_video(video),
+        "decoding": lambda: backbone.decode_video(latents, 25),
+    }.items():
+        with LiveMemory() as live:
+            real_work()
+        assert 0.9 * live.peak < found[name] < 1.15 * live.peak, name
 
 
 def test_a_published_model_needs_no_files():

@@ -14,6 +14,8 @@ from ditflow.plan.report import GIB
 from ditflow.settings.stacked import read_settings
 
 MODELS = {"cogvideox-2b": "2B", "cogvideox-5b": "5B", "cogvideox1.5-5b": "1.5-5B"}
+WAN = {"wan2.1-1.3b": "2.1 1.3B", "wan2.1-14b": "2.1 14B", "wan2.2-5b": "2.2 5B"}
+WAN |= {"wan2.2-a14b": "2.2 A14B"}
 WAYS = (
     ("none", False, False),
     ("none", True, True),
@@ -27,7 +29,7 @@ WAYS = (
 
 
 def main(
-    memories: tuple[int, ...] = (12, 16, 24, 48, 80), frames: tuple[int, ...] = (21, 49)
+    memories: tuple[int, ...] = (8, 12, 16, 24, 48, 80), frames: tuple[int, ...] = (21, 49)
 ) -> None:
     """Print them.
 
@@ -39,8 +41,10 @@ def main(
     head = ["offload", "gradient checkpointing", "VAE tiling", *MODELS.values()]
     rows = [[*map(word, way), *(peak(each, way) for each in planned.values())] for way in WAYS]
     print(table(head, rows))
-    rows = [[f"{size} GB", *(chosen(each, size) for each in planned.values())] for size in memories]
-    print(table(["GPU", *MODELS.values()], rows))
+    for models in (MODELS, WAN):
+        each = [planned.get(name) or prepare(read_settings(name)) for name in models]
+        rows = [[f"{size} GB", *(chosen(one, size) for one in each)] for size in memories]
+        print(table(["GPU", *models.values()], rows))
     rows = []
     for count in frames:
         longer = [prepare(read_settings(name), (count, None, None)) for name in MODELS]

@@ -154,7 +154,7 @@ class WanBackbone(TransformerBackbone):
     @torch.no_grad()
     def encode_video(self, frames: torch.Tensor) -> torch.Tensor:
         vae = self.pipeline.vae
-        video = (frames * 2 - 1).transpose(0, 1)[None].to(self.device, vae.dtype)
+        video = (frames * 2).sub_(1).transpose(0, 1)[None].to(self.device, vae.dtype)
         mean, deviation = self._statistics()
         latents = (vae.encode(video).latent_dist.mode() - mean) / deviation
         return latents.transpose(1, 2).to(self.latents_dtype)
@@ -166,7 +166,8 @@ class WanBackbone(TransformerBackbone):
         mean, deviation = self._statistics()
         # Divided by the inverse, as the stock pipeline does.
         video = vae.decode(latents / (1 / deviation) + mean, return_dict=False)[0][0]
-        return (video.float() / 2 + 0.5).clamp(0, 1).transpose(0, 1).cpu()
+        # In place, for the pixels of a long video are large.
+        return video.float().div_(2).add_(0.5).clamp_(0, 1).transpose(0, 1).cpu()
 
     def _statistics(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean and deviation of the VAE's latents, [1, C, 1, 1, 1]."""
@@ -222,3 +223,5 @@ class WanBackbone(TransformerBackbone):
         second = nullcontext() if self.second is None else self.second.block_cache(threshold)
         with super().block_cache(threshold), second:
             yield
+        if self.second is not None:  # which would stay when the first comes for another video
+            self.release()

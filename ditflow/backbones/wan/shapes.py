@@ -41,6 +41,23 @@ class WanShapes(TransformerShapes):
         with torch.device("meta"):
             return None if own is None else type(own)(deepcopy(own.config))
 
+    def copies_of_video(
+        self, height: int, width: int, *, decoding: bool, tiling: bool
+    ) -> tuple[float, float]:
+        """Encoding makes another where it folds pixels; decoded tiles are all kept while they are
+        joined to rows, rows to a video, and that is unfolded or clamped."""
+        vae = self.pipeline.vae
+        if not decoding:
+            return (1.0 if vae.config.patch_size is None else 2.0), 0.0
+        if not tiling:
+            return 1.0, 2.0
+        tiles = 1.0
+        for side, pixels in (("height", height), ("width", width)):
+            tile = getattr(vae, f"tile_sample_min_{side}")
+            starts = range(0, pixels, getattr(vae, f"tile_sample_stride_{side}"))
+            tiles *= sum(min(tile, pixels - start) for start in starts) / pixels
+        return tiles, tiles + 3
+
     def part_of_video(
         self, num_frames: int, height: int, width: int, *, decoding: bool, tiling: bool
     ) -> tuple[int, int, int]:
@@ -48,5 +65,7 @@ class WanShapes(TransformerShapes):
         vae, frames = self.pipeline.vae, min(num_frames, 9)
         if not tiling:
             return frames, height, width
-        tile = vae.tile_sample_min_height, vae.tile_sample_min_width
+        # Tiles of an encoding are of folded pixels.
+        fold = 1 if decoding else vae.config.patch_size or 1
+        tile = vae.tile_sample_min_height * fold, vae.tile_sample_min_width * fold
         return frames, min(height, tile[0]), min(width, tile[1])

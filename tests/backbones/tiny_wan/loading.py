@@ -47,7 +47,10 @@ def load_tiny_wan(
 
 
 def tiny_pipeline(
-    euler: bool = False, transformers: int = 1, expand_timesteps: bool = False
+    euler: bool = False,
+    transformers: int = 1,
+    expand_timesteps: bool = False,
+    patch: int | None = None,
 ) -> WanPipeline:
     """Of the real classes: 3 × 4 × 4 tokens of width 32 at its own size.
 
@@ -55,6 +58,7 @@ def tiny_pipeline(
         euler: sample by Euler's method, and not by UniPC.
         transformers: two of them denoise as in Wan 2.2 A14B.
         expand_timesteps: give a timestep for each token, as to Wan 2.2 TI2V-5B.
+        patch: of pixels, which its residual VAE folds, as that model's.
     """
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -68,7 +72,11 @@ def tiny_pipeline(
             temperal_downsample=[True, True],
             latents_mean=[0.1, -0.2, 0.0, 0.3],
             latents_std=[0.5, 0.8, 1.0, 1.5],
-            scale_factor_spatial=4,
+            scale_factor_spatial=4 * (patch or 1),
+            is_residual=patch is not None,
+            patch_size=patch,
+            in_channels=3 * (patch or 1) ** 2,
+            out_channels=3 * (patch or 1) ** 2,
         )
         text_encoder = UMT5EncoderModel(
             UMT5Config(
