@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
+from functools import partial
 from typing import Any
 
 from ditflow.backbones.base import Backbone
 from ditflow.backbones.loading import NOTHING_SAVED
 from ditflow.backbones.shapes import Component, Shapes
 from ditflow.errors import DitflowError
-from ditflow.plan.phases import Phase, Work, phases
+from ditflow.plan.phases import Followed, Phase, Work, phases
 from ditflow.utils.cache import cached_json
 
 FOLLOWED = ("gradient_checkpointing", "vae_tiling", "split_guidance")
@@ -82,6 +83,7 @@ class Planner:
     def __init__(self, shapes: Shapes[Backbone], work: Work, cache: bool = False):
         self.shapes, self.work, self.cache = shapes, work, cache
         self._phases: dict[tuple[bool, ...], list[Phase]] = {}
+        self._followed = Followed()
         self._weights: dict[int | None, Mapping[Component, list[int]]] = {}
 
     def plan(self, options: Mapping[str, Any], chosen: Sequence[str] = ()) -> Plan:
@@ -150,10 +152,11 @@ class Planner:
 
     def _follow(self, work: Work) -> list[Phase]:
         if not self.cache:
-            return phases(self.shapes, work)
+            return phases(self.shapes, work, self._followed)
         objective = [str(type(work.objective)), vars(work.objective)]
         key = [self.shapes.identity(), vars(work) | {"objective": objective}]
-        made = cached_json("plans", key, lambda: [astuple(p) for p in phases(self.shapes, work)])
+        follow = partial(phases, self.shapes, work, self._followed)
+        made = cached_json("plans", key, lambda: [astuple(phase) for phase in follow()])
         return [Phase(*values) for values in made]
 
 

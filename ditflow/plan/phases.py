@@ -1,8 +1,10 @@
 """Peak memory of each phase of a fit, from shapes alone."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import torch
 
@@ -77,10 +79,33 @@ class Work:
         return DEPTHS if self.block > DEPTHS[0] else (max(self.block - 1, 0), self.block)
 
 
-def phases(shapes: Shapes[Backbone], work: Work) -> list[Phase]:
-    """Every phase of a fit in the order of running, with what it needs."""
-    with shapes.prompt_encoding(work.dtype, by_layer=work.by_layer) as encode_prompt:
-        found = [Phase("encoding prompts", "text encoder", _peak(encode_prompt))]
+class Followed(dict[tuple[Any, ...], Any]):
+    """What passes that were followed have told, by name and by the options that change them."""
+
+    def once(self, work: Work, name: str, options: Sequence[str], follow: Callable[[], Any]) -> Any:
+        """What it has told, or tells now."""
+        key = name, work.by_layer, *(getattr(work, option) for option in options)
+        if key not in self:
+            self[key] = follow()
+        return self[key]
+
+
+def phases(shapes: Shapes[Backbone], work: Work, followed: Followed | None = None) -> list[Phase]:
+    """Every phase of a fit in the order of running, with what it needs.
+
+    Args:
+        shapes: of the backbone.
+        work: what is planned for.
+        followed: of this work with other options of `load_backbone`, whose passes are not
+            followed again where these change nothing about them.
+    """
+    once = partial((Followed() if followed is None else followed).once, work)
+
+    def prompts() -> int:
+        with shapes.prompt_encoding(work.dtype, by_layer=work.by_layer) as encode_prompt:
+            return _peak(encode_prompt)
+
+    found = [Phase("encoding prompts", "text encoder", once("prompts", (), prompts))]
     faked = shapes.faked(
         DEPTHS[-1] + 1,
         work.dtype,
@@ -88,28 +113,38 @@ def phases(shapes: Shapes[Backbone], work: Work) -> list[Phase]:
         gradient_checkpointing=work.gradient_checkpointing,
         by_layer=work.by_layer,
     )
+    tiling, checkpointing, splitting = "vae_tiling", "gradient_checkpointing", "split_guidance"
     with faked as backbone:
         backbone.check_size(work.num_frames, work.height, work.width)
-        found.append(Phase("encoding the reference", "VAE", _encode(shapes, backbone, work)))
+        encoding = once("encode", (tiling,), lambda: _encode(shapes, backbone, work))
+        found.append(Phase("encoding the reference", "VAE", encoding))
         if backbone.needs_image:
-            found.append(Phase("encoding the image", "VAE", _encode_image(shapes, backbone, work)))
+            encoding = once("image", (tiling,), lambda: _encode_image(shapes, backbone, work))
+            found.append(Phase("encoding the image", "VAE", encoding))
         given = _given(shapes, backbone, work)
+        denoising = once("denoise", (splitting,), lambda: _denoise(backbone, work, given))
         if work.objective.reads == "prediction":
-            reading, optimising = _denoise(backbone, work, given), _steer(backbone, work, given)
+            steering = once("steer", (splitting,), lambda: _steer(backbone, work, given))
             found += [
-                Phase("reading its prediction", "transformer", reading),
-                Phase("optimising", "transformer", optimising),
+                Phase("reading its prediction", "transformer", denoising),
+                Phase("optimising", "transformer", steering),
             ]
         else:
-            reading_block = _read_reference(backbone, work, given)
-            optimising_block = _optimise(backbone, work, given)
+            reading = once("read", (), lambda: _read_reference(backbone, work, given))
+            ends = once(
+                "optimise",
+                (checkpointing,),
+                lambda: [_optimise_at(backbone, work, given, depth) for depth in work.depths],
+            )
+            loss = once("loss", (), lambda: _loss(work.objective, ends[1][-1]))
             found += [
-                Phase("reading its motion", "transformer", *reading_block),
-                Phase(f"optimising, block {work.block}", "transformer", *optimising_block),
+                Phase("reading its motion", "transformer", *reading),
+                Phase(f"optimising, block {work.block}", "transformer", *_line(work, ends, loss)),
             ]
+        decoding = once("decode", (tiling,), lambda: _decode(shapes, backbone, work))
         found += [
-            Phase("denoising", "transformer", _denoise(backbone, work, given)),
-            Phase("decoding", "VAE", _decode(shapes, backbone, work)),
+            Phase("denoising", "transformer", denoising),
+            Phase("decoding", "VAE", decoding),
         ]
     return found
 
@@ -196,15 +231,13 @@ def _steer(backbone: Backbone, work: Work, given: PassInput) -> int:
     return live.peak
 
 
-def _optimise(backbone: Backbone, work: Work, given: PassInput) -> tuple[int, int]:
-    """One Adam step: both ends of a straight line through two depths."""
-    (low_peak, low_held, low, _), (high_peak, high_held, high, outputs) = (
-        _optimise_at(backbone, work, given, depth) for depth in work.depths
-    )
+def _line(work: Work, ends: Sequence[tuple[int, int, int, Any]], loss: int) -> tuple[int, int]:
+    """One Adam step: from both ends of a straight line through two depths."""
+    (low_peak, low_held, low, _), (high_peak, high_held, high, _) = ends
     more = work.block - work.depths[1]
     peak = high_peak + (high_peak - low_peak) * more
     held = high_held + (high_held - low_held) * more
-    return max(peak, held + _loss(work.objective, outputs)), high - low
+    return max(peak, held + loss), high - low
 
 
 def _optimise_at(
