@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ditflow import DitflowError, MotionTransfer
-from ditflow.backbones.loading import empty_backbone
+from ditflow.backbones.loading import empty_backbone, offload_by_layer
 from ditflow.backbones.pretrained import check_scheduler
 from ditflow.backbones.wan.adapter import WanBackbone
 from ditflow.backbones.wan.solver import EulerSolver, UniPCSolver, flow_scheduler, solver_of
@@ -196,6 +196,24 @@ def test_the_first_transformer_reads_the_reference_and_the_second_denoises_below
     above = [timestep >= 800 for timestep in sampler.timesteps.tolist()]
     assert ran[1:] == ["transformer" if it else "transformer_2" for it in above]
     assert {True, False} == set(above)
+
+
+@pytest.mark.parametrize("transformers", [1, 2])
+def test_layers_that_come_one_by_one_change_nothing(transformers):
+    plain, by_layer = (WanBackbone(tiny_pipeline(transformers=transformers), "x") for _ in "12")
+    offload_by_layer(by_layer.pipeline, CPU)
+    by_layer.options["offload"] = "group"
+    made = []
+    for backbone in (plain, by_layer):
+        shape = backbone.latent_shape(9, 32, 32)
+        positions = backbone.positions(shape)
+        sampler = Sampler(backbone, SamplerOptions(4, 3.0), PROMPT, SEED, shape)
+        parameter = sampler.latents.clone().requires_grad_()
+        backbone.query_key(sampler.given(0, parameter, positions), 1).query.sum().backward()
+        for step in range(4):
+            sampler.advance(step, sampler.predict(step, positions).detach())
+        made.append((parameter.grad, backbone.decode_video(sampler.latents, 9)))
+    assert all(map(torch.equal, *made))
 
 
 # -- positions -----------------------------------------------------------------------------------

@@ -24,7 +24,8 @@ def stock_positions(
     """(cos, sin), each [N, D], as the transformer makes them."""
     batch, frames, channels, height, width = latent_shape
     shape = batch, channels, frames, height, width
-    table = transformer.rope(torch.empty(shape, device="meta"))  # of which it reads the shape
+    # It reads the shape alone; group offloading puts its argument on the device.
+    table = transformer.rope(torch.empty(()).expand(shape))
     return tuple(part[0, :, 0].to(device) for part in table)
 
 
