@@ -1,5 +1,6 @@
 """What a run is given: a reference video and prompts to fit, or prompts and seeds to sample."""
 
+import logging
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from ditflow.embedding.compatibility import check_fits
 from ditflow.embedding.header import LEAST_FPS, MOST_FPS, SEEDS
 from ditflow.embedding.motion_embedding import MotionEmbedding
 from ditflow.errors import DitflowError
-from ditflow.reference import ReferenceVideo, read_reference
+from ditflow.reference import ReferenceVideo, read_image, read_reference
 from ditflow.runs.predictions import Predictions
 from ditflow.utils.distributed import local_share
 from ditflow.utils.files import files_of
@@ -30,6 +31,8 @@ from ditflow.video.cropping import Crop
 from ditflow.video.in_memory import Frames
 from ditflow.video.reading import FrameRange
 
+log = logging.getLogger(__name__)
+
 
 class GuidedSteps(Dataset):
     """The items of the current guided step: every prompt once for each gradient.
@@ -37,8 +40,8 @@ class GuidedSteps(Dataset):
     Without any optimisation step the epoch still has to take place: it has one round of items.
     """
 
-    def __init__(self, module: GuidedSampling, reference: torch.Tensor):
-        self.module, self.reference = module, reference
+    def __init__(self, module: GuidedSampling):
+        self.module = module
 
     def __len__(self) -> int:
         return max(1, self.module.gradients) * len(self.module.samplers)
@@ -46,7 +49,7 @@ class GuidedSteps(Dataset):
     def __getitem__(self, index: int) -> MotionItem:
         sampler = self.module.samplers[index % len(self.module.samplers)]
         timestep = sampler.timesteps[self.module.current_epoch]
-        return MotionItem(self.reference, sampler.prompt, timestep)
+        return MotionItem(sampler.prompt, timestep)
 
 
 class MotionDataModule(LightningDataModule):
@@ -56,6 +59,7 @@ class MotionDataModule(LightningDataModule):
         video: reference of a fit: a video file or a folder of frames.
         mask: only this part of the reference guides, what is white: an image for all frames, or a
             video or folder with one for each; by default all of it.
+        image: that the videos begin with, of an image-to-video model: a picture's file.
         prompts: of the videos to make; a fit with several shares one positional embedding.
         prompts_file: more prompts, one a line.
         start_frame: first frame taken from the reference.
@@ -78,6 +82,7 @@ class MotionDataModule(LightningDataModule):
         self,
         video: Path | None = None,
         mask: Path | None = None,
+        image: Path | None = None,
         prompts: list[str] | None = None,
         prompts_file: Path | None = None,
         start_frame: int = 0,
@@ -96,7 +101,8 @@ class MotionDataModule(LightningDataModule):
         super().__init__()
         self.video: Path | Frames | None = None if video is None else Path(video)
         self.mask: Path | Frames | None = None if mask is None else Path(mask)
-        """Of a fit; either may be set to frames in memory."""
+        self.image: Path | Frames | None = None if image is None else Path(image)
+        """Each may be set to frames in memory."""
         self.embedding = None if embedding is None else Path(embedding)
         self.prompts = read_prompts(prompts or (), prompts_file)
         self.range = FrameRange(start_frame, num_frames, stride, resample, fps)
@@ -111,13 +117,13 @@ class MotionDataModule(LightningDataModule):
         self.store_reference, self.cache = store_reference, cache
         self.read: ReferenceVideo | None = None
         self._read_for: tuple[Any, ...] = (None, None, None)
+        self._image_read: tuple[Any, Any, torch.Tensor | None] = (None, None, None)
         self.video_file, self.mask_file = ("", ""), ("", "")
         """File name and SHA-256 of what was read, for the embedding's header."""
         self.motion: MotionEmbedding | None = None
         """Of a predict; may be set in place of reading `embedding`."""
         self.finished: set[SampleItem] = set()
         """Of a predict: what is there already, and is not made again."""
-        self.reference: torch.Tensor | None = None
 
     @property
     def fps(self) -> float:
@@ -137,12 +143,12 @@ class MotionDataModule(LightningDataModule):
         module = self._module
         if stage == "fit":
             read = self.read_reference(module.backbone)
+            self.read_image(module)
             module.encode_prompts(local_share(module.trainer, self.prompts))
-            self.reference = module.encode_reference(
-                read.frames, self.cache, read.mask, read.numbers
-            )
+            module.encode_reference(read.frames, self.cache, read.mask, read.numbers)
         elif stage == "predict":
             self.load_motion(module)
+            self.read_image(module)
             module.encode_prompts(item.prompt for item in self.missing())
 
     def load_motion(self, module: GuidedSampling) -> MotionEmbedding:
@@ -205,9 +211,26 @@ class MotionDataModule(LightningDataModule):
             self.mask_file = ("", "") if self.mask is None else _name_and_hash(self.mask)
         return self.read
 
+    def read_image(self, module: GuidedSampling) -> None:
+        """Give the module the image that its videos begin with, if any, once their size is known;
+        read once for modules of one."""
+        motion = self.motion
+        size = (motion.header.height, motion.header.width) if motion else self.frames.shape[-2:]
+        image, own_size, read = self._image_read
+        if image is not self.image or own_size != size or read is None:
+            read = read_image(module.backbone, self.image, *size)
+            self._image_read = self.image, size, read
+        module.image = read
+
+    def begin_with_own(self, backbone: Backbone) -> None:
+        """Have the videos of a fit begin as the reference does, where the backbone needs an image
+        and none is given; said."""
+        if backbone.needs_image and self.image is None:
+            self.image = self.read_reference(backbone).frames[0]
+            log.info("Image: none is given, the reference's own first frame is taken.")
+
     def train_dataloader(self) -> DataLoader:
-        assert self.reference is not None
-        items = GuidedSteps(self._module, self.reference)
+        items = GuidedSteps(self._module)
         # Of one process: several share the prompts (`ditflow.utils.distributed`), not these items.
         sampler = DistributedSampler[MotionItem](items, num_replicas=1, rank=0, shuffle=False)
         return DataLoader(items, batch_size=None, sampler=sampler)
@@ -249,6 +272,8 @@ class MotionDataModule(LightningDataModule):
             "kv_injection": injection_arguments(injection),
             "fps": self.fps,
         }
+        if module.image is not None:  # records of earlier versions hold without it
+            made_with["image"] = hash_of_tensors(module.image)
         return Predictions(folder, self.items(), made_with)
 
 
@@ -281,6 +306,7 @@ def run_of(
         "crop": str(data.crop),
         "reference frames": hash_of_tensors(data.frames),
         "mask": None if data.mask_on_frames is None else hash_of_tensors(data.mask_on_frames),
+        "image": None if module.image is None else hash_of_tensors(module.image),
         **sampling,
         "objective": {"name": type(module.objective).__name__, **objective},
         "kv_injection": injection_arguments(injection),

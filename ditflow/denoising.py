@@ -9,11 +9,13 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from lightning import LightningModule
 
-from ditflow.backbones.base import Backbone, BlockFeatures, BlockOutputs, PassInput
+from ditflow.backbones.base import Backbone
+from ditflow.backbones.images import condition_on_first
 from ditflow.backbones.solver import Schedule
 from ditflow.embedding.checks import SAMPLING
 from ditflow.embedding.motion_embedding import MotionEmbedding
 from ditflow.errors import DitflowError
+from ditflow.functional.motion_flow import Grid
 from ditflow.functional.parameterization import (
     Parameterization,
     Positions,
@@ -22,6 +24,7 @@ from ditflow.functional.parameterization import (
     positions_of,
 )
 from ditflow.objectives import Objective
+from ditflow.objectives.base import Outputs
 from ditflow.sampling import Sampler, SamplerOptions
 from ditflow.utils.bars import Bar
 
@@ -31,7 +34,6 @@ log = logging.getLogger(__name__)
 class MotionItem(NamedTuple):
     """One optimisation pass: make this prompt's motion at this timestep the reference's."""
 
-    reference: torch.Tensor
     prompt: str
     timestep: torch.Tensor
 
@@ -96,6 +98,11 @@ class GuidedSampling(LightningModule):
         self._prompts: dict[str, torch.Tensor] = {}
         self.injection: Injection | None = None
         self.reference_latents: torch.Tensor | None = None
+        self.image: torch.Tensor | None = None
+        """[3, height, width] in [0, 1], that the videos begin with; None of text alone."""
+        self.reference_condition: Any = None
+        """With an image, what the reference's passes are given in its place: the reference's own
+        first frame, as `Backbone.encode_image` gives it."""
         self.embedding: MotionEmbedding | None = None
 
     @property
@@ -119,6 +126,11 @@ class GuidedSampling(LightningModule):
         assert self.reference_latents is not None
         return self.reference_latents
 
+    @property
+    def grid(self) -> Grid:
+        """The reference's (F, H, W) in tokens, once it is there."""
+        return self.backbone.token_grid(tuple(self.z_ref.shape))
+
     def encode_prompts(self, prompts: Iterable[str]) -> None:
         """Encode each prompt of a run once, the empty and the negative one too, before all else:
         under offloading the text encoder comes once, and is gone before another part comes."""
@@ -133,9 +145,8 @@ class GuidedSampling(LightningModule):
         return self.backbone.encode_prompt(prompt) if kept is None else kept
 
     def sampler(self, prompt: str, seed: int, latent_shape: tuple[int, ...]) -> Sampler:
-        return Sampler(
-            self.backbone, self.sampler_options, prompt, seed, latent_shape, self.encoded
-        )
+        options, image = self.sampler_options, self.image
+        return Sampler(self.backbone, options, prompt, seed, latent_shape, self.encoded, image)
 
     def schedule(self) -> Schedule:
         """The solver's, with the timesteps of all denoising steps, from noise to video."""
@@ -177,7 +188,7 @@ class GuidedSampling(LightningModule):
             for done, (step, jump) in enumerate(bar):
                 self._tell("denoising", done, len(steps))
                 sampler.advance(step, sampler.predict(step, positions), jump)
-        return sampler.latents
+        return self.backbone.finished(sampler.latents, sampler.condition)
 
     def decode(self, latents: torch.Tensor, num_frames: int) -> torch.Tensor:
         self._tell("decoding", 0, 1)
@@ -223,16 +234,12 @@ class GuidedSampling(LightningModule):
     """For pictures, of an objective that has one."""
     reference_weight: torch.Tensor | None
     """How much each entry of the reference's motion counts; None where all count alike."""
-    last_outputs: BlockOutputs | BlockFeatures | None
+    last_outputs: Outputs | None
 
     @property
     def gradients(self) -> int:
         """How many gradients a guided step computes for each prompt."""
         return math.ceil(self.optimization_steps / self.gradient_reuse)
-
-    def outputs(self, given: PassInput) -> BlockOutputs | BlockFeatures:
-        """What the objective reads of one video."""
-        return self.objective.read(self.backbone, given, self.block)
 
     def encode_reference(
         self,
@@ -267,6 +274,8 @@ class GuidedSampling(LightningModule):
                 "The embedding carries no reference latents (left out when it was fitted or "
                 "published): predicting with no KV injection, so that less of the motion is kept."
             )
+        elif self.injection is not None and self.image is not None:
+            self.reference_condition = condition_on_first(self.backbone, self.z_ref)
 
     @torch.no_grad()
     def predict_step(self, item: SampleItem, batch_idx: int) -> torch.Tensor:

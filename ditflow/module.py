@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import cycle
 from typing import Any
 
@@ -9,7 +10,8 @@ import torch
 from lightning import Callback
 from lightning.pytorch.core.optimizer import LightningOptimizer
 
-from ditflow.backbones.base import Backbone, PassInput
+from ditflow.backbones.base import Backbone
+from ditflow.backbones.images import condition_on
 from ditflow.callbacks.denoising_schedule import DenoisingSchedule
 from ditflow.data import data_of, run_of
 from ditflow.denoising import GuidedSampling, MotionItem
@@ -19,9 +21,10 @@ from ditflow.functional.parameterization import Parameterization, Positions, Tar
 from ditflow.functional.scaled_gradient import scaled_gradient
 from ditflow.learning_rates import LearningRates, falling
 from ditflow.objectives import AttentionMotionFlow, Objective
+from ditflow.objectives.base import Outputs
 from ditflow.reference import encode, mask_on_tokens, reference_input
 from ditflow.runs.resume import check_same_run
-from ditflow.sampling import SamplerOptions, steps_of
+from ditflow.sampling import Sampler, SamplerOptions, steps_of
 from ditflow.utils.bars import Bar
 from ditflow.utils.distributed import all_gather, local_share
 from ditflow.video.scene_cuts import warn_of_cuts
@@ -107,18 +110,24 @@ class MotionTransfer(GuidedSampling):
             raise DitflowError(f"seed={seed} must be {SEEDS.start} to {SEEDS.stop - 1}.")
         backbone.check_block(block)
         self.objective = objective or AttentionMotionFlow()
+        if self.objective.reads == "prediction" and target == "positions":
+            raise DitflowError(
+                f"target=positions: {type(self.objective).__name__} holds the prediction constant, "
+                "and positions have no gradient without it; use target=latents."
+            )
         self.target = target
         self.block = block
         self.optimization_steps, self.gradient_reuse = optimization_steps, gradient_reuse
         self.guided_steps = steps_of(guided_share, num_inference_steps)
         backbone.check_guided(self.guided_steps, num_inference_steps)
-        rates = learning_rates.of(target, parameterization)
+        rates = learning_rates.of(target, parameterization, self.objective.reads)
         self.rates = rates if learning_rate is None else (learning_rate, learning_rate / 2)
         self.seed = seed
         self.loss_scale = 2.0**12  # in float16
         self.reference_motion = self.reference_flow = self.reference_weight = None
         self.samplers, self.finished, self.videos = [], [], []
         self.previous_predictions = self.last_outputs = None
+        self.reference_image: torch.Tensor | None = None
 
     def configure_callbacks(self) -> Sequence[Callback]:
         return [DenoisingSchedule()]
@@ -143,10 +152,11 @@ class MotionTransfer(GuidedSampling):
         backbone = self.backbone
         warn_of_cuts(frames, numbers)
         with Bar(total=1, desc="Encoding the reference", disable=not self.progress) as bar:
-            empty = self.encoded("")
             self.reference_latents = encode(backbone, frames, cache)
-            with torch.no_grad():
-                outputs = self.outputs(reference_input(backbone, self.reference_latents, empty))
+            self.reference_image = None if self.image is None else frames[0]
+            shape = tuple(self.reference_latents.shape)
+            self.reference_condition = condition_on(backbone, self.reference_image, shape)
+            outputs = self.reference_outputs(step=0)
             found = self.objective.reference_and_flow(outputs)
             self.reference_motion, self.reference_flow = found
             self.reference_weight = self.objective.weight(
@@ -157,6 +167,29 @@ class MotionTransfer(GuidedSampling):
             where = "the reference" if mask is None else "the mask's part of the reference"
             log.warning("Nothing moves in %s: the result is guided to hold still.", where)
         return self.reference_motion
+
+    @torch.no_grad()
+    def reference_outputs(self, step: int) -> Outputs:
+        """What the objective reads of the reference: of a block, at t = 0 whatever the step; of the
+        prediction, with as much noise as the step has, drawn anew for each from the seed."""
+        backbone, objective, options = self.backbone, self.objective, self.sampler_options
+        if objective.reads != "prediction":
+            empty = self.encoded("")
+            given = reference_input(backbone, self.z_ref, empty, self.reference_condition)
+            return objective.read(backbone, given, self.block)
+        # Away from an empty negative prompt the empty one has nowhere to go.
+        scale = objective.reference_guidance if options.negative_prompt else 1.0
+        options = replace(options, guidance_scale=scale, dynamic_guidance=False)
+        shape, seed = tuple(self.z_ref.shape), (self.seed + 1 + step) % SEEDS.stop
+        image = self.reference_image
+        sampler = Sampler(backbone, options, "", seed, shape, self.encoded, image)
+        noised, positions = sampler.noised(self.z_ref, step), backbone.positions(shape)
+        return sampler.read(objective, self.block, step, noised, positions)
+
+    def on_train_epoch_start(self) -> None:
+        if self.objective.reads == "prediction" and self.current_epoch > 0:
+            outputs = self.reference_outputs(self.current_epoch)
+            self.reference_motion = self.objective.reference(outputs)
 
     def _weighted(self) -> dict[str, torch.Tensor]:
         """The weights as an argument; an objective of the user's own may know none."""
@@ -202,9 +235,9 @@ class MotionTransfer(GuidedSampling):
         if self.target == "latents":
             latents = self.parameter[row : row + 1]
         with self.injected(sampler, step, positions):
-            given = PassInput(latents, item.timestep, sampler.encoded_prompt, positions)
-            outputs = self.outputs(given)
-        loss = self.objective.loss(outputs, item.reference, **self._weighted())
+            outputs = sampler.read(self.objective, self.block, step, latents, positions)
+        assert self.reference_motion is not None
+        loss = self.objective.loss(outputs, self.reference_motion, **self._weighted())
         if not torch.isfinite(loss):
             raise DitflowError(
                 f"the loss is {loss.item()} at guided step {step + 1} of {self.guided_steps} "

@@ -3,17 +3,19 @@
 import logging
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
 from ditflow.backbones.base import Backbone, PassInput
+from ditflow.backbones.images import check_image
 from ditflow.errors import DitflowError
 from ditflow.functional.token_mask import token_mask
 from ditflow.utils.cache import cached_tensor
 from ditflow.utils.hashing import hash_of_tensors
 from ditflow.video.cropping import Crop
-from ditflow.video.in_memory import Frames, open_video_or_frames
+from ditflow.video.folder import read_still
+from ditflow.video.in_memory import Frames, image_pixels, open_video_or_frames
 from ditflow.video.masks import read_mask
 from ditflow.video.reading import DamagedFootage, Footage, FrameRange
 from ditflow.video.sizing import fit_length, fit_size, fitting_count, resize_and_crop
@@ -97,10 +99,46 @@ def _fitted(
     return ReferenceVideo(pixels, fitted, tuple(footage.numbers), source)
 
 
-def reference_input(backbone: Backbone, latents: torch.Tensor, empty: torch.Tensor) -> PassInput:
+def reference_input(
+    backbone: Backbone,
+    latents: torch.Tensor,
+    empty: torch.Tensor,
+    condition: Any = None,
+) -> PassInput:
     """The pass that reads a reference's motion: its clean latents at t = 0 with an empty prompt,
-    encoded, and the stock ρ (Algorithm 1, line 2)."""
-    return PassInput(latents, 0, empty, backbone.positions(tuple(latents.shape)))
+    encoded, and the stock ρ (Algorithm 1, line 2).
+
+    Args:
+        backbone: that reads it.
+        latents: [1, F, C, h, w].
+        empty: the prompt.
+        condition: by the reference's own first frame, where generations are given an image.
+    """
+    return PassInput(latents, 0, empty, backbone.positions(tuple(latents.shape)), condition)
+
+
+def read_image(
+    backbone: Backbone, image: Path | Frames | None, height: int, width: int
+) -> torch.Tensor | None:
+    """The image that a backbone's videos begin with, resized and cropped to their size.
+
+    Args:
+        backbone: what the image is for.
+        image: a picture's file, or in memory: [3, height, width] of floats in [0, 1] or
+            [height, width, 3] of uint8.
+        height, width: in pixels.
+
+    Returns:
+        [3, height, width] in [0, 1], or None where there is none.
+
+    Raises:
+        DitflowError: no picture, one that the backbone does not take, or none where it needs one.
+    """
+    check_image(backbone, image)
+    if image is None:
+        return None
+    pixels = read_still(image) if isinstance(image, Path) else image_pixels(image)
+    return fit_size(pixels, height, width, named="Image")[0]
 
 
 def encode(backbone: Backbone, frames: torch.Tensor, cache: bool) -> torch.Tensor:

@@ -8,8 +8,11 @@ from typing import Any
 import torch
 
 from ditflow.backbones.base import Backbone, PassInput
+from ditflow.backbones.images import condition_on
 from ditflow.errors import DitflowError
 from ditflow.functional.parameterization import Positions
+from ditflow.objectives import Objective, Prediction
+from ditflow.objectives.base import Outputs
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,7 @@ class Sampler:
         seed: of the initial noise and of a stochastic solver's.
         latent_shape: [1, F, C, h, w].
         encode: a prompt; by default the backbone does.
+        image: [3, height, width] in [0, 1] that the video begins with, of a model that takes one.
     """
 
     def __init__(
@@ -81,6 +85,7 @@ class Sampler:
         seed: int,
         latent_shape: tuple[int, ...],
         encode: Callable[[str], torch.Tensor] | None = None,
+        image: torch.Tensor | None = None,
     ):
         self.backbone, self.options = backbone, options
         encode = encode or backbone.encode_prompt
@@ -90,17 +95,38 @@ class Sampler:
         self.timesteps = self.solver.timesteps
         # On the CPU, so that a seed means the same on every machine.
         self.generator = torch.Generator().manual_seed(seed)
+        self.condition = condition_on(backbone, image, latent_shape, self.generator)
         self.noise = backbone.initial_noise(latent_shape, self.generator)
         self.latents = self.solver.start(self.noise)
 
     def given(self, step: int, latents: torch.Tensor, positions: Positions) -> PassInput:
-        """The input of a pass at a step, with this video's prompt."""
-        return PassInput(latents, self.timesteps[step], self.encoded_prompt, positions)
+        """The input of a pass at a step, with this video's prompt and image."""
+        timestep, prompt = self.timesteps[step], self.encoded_prompt
+        return PassInput(latents, timestep, prompt, positions, self.condition)
 
-    def predict(self, step: int, positions: Positions) -> torch.Tensor:
-        """The guided prediction at a step, fp32, from the current latents."""
-        given = self.given(step, self.latents, positions)
+    def predict(
+        self, step: int, positions: Positions, latents: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """The guided prediction at a step, fp32, from the current latents or from others."""
+        given = self.given(step, self.latents if latents is None else latents, positions)
         return self.backbone.denoise(given, self.negative, self.guidance_scale(step))
+
+    def read(
+        self,
+        objective: Objective,
+        block: int,
+        step: int,
+        latents: torch.Tensor,
+        positions: Positions,
+    ) -> Outputs:
+        """What an objective reads of this video at a step, from these latents."""
+        if objective.reads != "prediction":
+            return objective.read(self.backbone, self.given(step, latents, positions), block)
+        with torch.no_grad():
+            velocity = self.predict(step, positions, latents)
+            known = step > 0 and not self.solver.stochastic
+            travelled = latents - self.solver.start(self.noise) if known else None
+        return Prediction(latents, velocity, self.solver.clean(step), travelled)
 
     def advance(self, step: int, prediction: torch.Tensor, jump: int = 1) -> None:
         """z_t → z_{t-1} (equation 1), or further.

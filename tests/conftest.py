@@ -14,6 +14,7 @@ from diffusers import (
     AutoencoderKLCogVideoX,
     CogVideoXDDIMScheduler,
     CogVideoXDPMScheduler,
+    CogVideoXImageToVideoPipeline,
     CogVideoXPipeline,
     CogVideoXTransformer3DModel,
 )
@@ -56,13 +57,15 @@ def reversed_clip(clip: Clip) -> Clip:
 
 
 def tiny_pipeline(kind: str) -> CogVideoXPipeline:
-    """An untrained pipeline of the real classes, shaped as `2b`, `5b` or `1.5`."""
+    """An untrained pipeline of the real classes, shaped as `2b`, `5b` or `1.5`, or as the
+    image-to-video models `5b-i2v` and `1.5-i2v`."""
     torch.manual_seed(0)
+    kind, _, with_image = kind.partition("-")
     tokenizer = build_tokenizer()
     transformer = CogVideoXTransformer3DModel(
         num_attention_heads=2,
         attention_head_dim=16,
-        in_channels=4,
+        in_channels=8 if with_image else 4,
         out_channels=4,
         time_embed_dim=8,
         text_embed_dim=64,
@@ -76,6 +79,8 @@ def tiny_pipeline(kind: str) -> CogVideoXPipeline:
         patch_bias=kind != "1.5",
         max_text_seq_length=8,
         use_rotary_positional_embeddings=kind != "2b",
+        use_learned_positional_embeddings=bool(with_image) and kind == "5b",
+        ofs_embed_dim=8 if with_image and kind == "1.5" else None,
     )
     # The modulations start at zero in the class, which would hide positions and text.
     for weight in transformer.parameters():
@@ -90,9 +95,11 @@ def tiny_pipeline(kind: str) -> CogVideoXPipeline:
         temporal_compression_ratio=4,
         sample_height=32,
         sample_width=32,
+        invert_scale_latents=kind == "1.5",
     )
     scheduler = CogVideoXDDIMScheduler if kind == "2b" else CogVideoXDPMScheduler
-    pipeline = CogVideoXPipeline(
+    made = CogVideoXImageToVideoPipeline if with_image else CogVideoXPipeline
+    pipeline = made(
         tokenizer=tokenizer,
         text_encoder=build_text_encoder(len(tokenizer)).eval(),
         vae=vae.eval(),

@@ -14,7 +14,12 @@ from ditflow.backbones.base import PassInput
 from ditflow.callbacks import EmbeddingCheckpoint, KVInjection
 from ditflow.callbacks.embedding_checkpoint import header_of
 from ditflow.module import LearningRates
-from ditflow.objectives import AttentionMotionFlow, MotionFeature, SpatialMarginalMean
+from ditflow.objectives import (
+    AttentionMotionFlow,
+    FlowMotion,
+    MotionFeature,
+    SpatialMarginalMean,
+)
 
 PROMPT = "a blue square on a white background"
 OTHER = "a yellow circle on a navy background"
@@ -50,7 +55,7 @@ def fit(backbone, folder, video, prompts=(PROMPT,), injection=True, data=None, *
     return module
 
 
-def predict(backbone, folder, prompts=(OTHER,), injection=True, seeds=None, **options):
+def predict(backbone, folder, prompts=(OTHER,), injection=True, seeds=None, data=None, **options):
     embedding = MotionEmbedding.load(folder / "motion.safetensors")
     settings = FEW | {"separate_query_key": embedding.header.model["separate_query_key"]}
     settings |= {
@@ -58,9 +63,8 @@ def predict(backbone, folder, prompts=(OTHER,), injection=True, seeds=None, **op
         "parameterization": embedding.header.parameterization,
     }
     module = MotionTransfer(backbone, **settings | options)
-    data = MotionDataModule(
-        prompts=list(prompts), embedding=folder / "motion.safetensors", seeds=seeds
-    )
+    given = {"embedding": folder / "motion.safetensors", "seeds": seeds} | (data or {})
+    data = MotionDataModule(prompts=list(prompts), **given)
     return make_trainer(folder, injection, accelerator=backbone.device.type).predict(module, data)
 
 
@@ -219,8 +223,9 @@ def test_static_reference_is_no_nan(rope, tmp_path, caplog):
     assert module.videos[0].isfinite().all()
 
 
-def test_resuming_gives_the_same_video(rope, tmp_path, reference_video):
-    whole = fit(rope, tmp_path / "whole", reference_video).videos[0]
+@pytest.mark.parametrize("objective", [AttentionMotionFlow, FlowMotion])
+def test_resuming_gives_the_same_video(rope, tmp_path, reference_video, objective):
+    whole = fit(rope, tmp_path / "whole", reference_video, objective=objective()).videos[0]
 
     class Interrupt(lightning.Callback):
         def on_train_epoch_start(self, trainer, module):
@@ -231,7 +236,7 @@ def test_resuming_gives_the_same_video(rope, tmp_path, reference_video):
         keep = lightning.pytorch.callbacks.ModelCheckpoint(
             tmp_path / "checkpoints", "last", enable_version_counter=False
         )
-        module = MotionTransfer(rope, **FEW)
+        module = MotionTransfer(rope, objective(), **FEW)
         data = MotionDataModule(video=reference_video, prompts=[PROMPT])
         trainer = make_trainer(
             tmp_path / "cut", callbacks=[keep, *callbacks], enable_checkpointing=True

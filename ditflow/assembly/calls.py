@@ -78,15 +78,16 @@ def fit(
         callbacks: Lightning's, more of them.
         options: the command's short options by name (`seed`, `mask`, `num_frames`, `steps`,
             `guidance_scale`, `injection`, `dtype`, `device`, ...), and the arguments of
-            `MotionTransfer` and `MotionDataModule`. A mask may be in memory, too:
-            [T, height, width] or [height, width].
+            `MotionTransfer` and `MotionDataModule`. A mask may be in memory, too,
+            [T, height, width] or [height, width], and so may the `image` of an image-to-video
+            model, [3, height, width] of floats or [height, width, 3] of uint8.
 
     Raises:
         DitflowError: something that was given cannot be used, in one line; found before anything
             is written.
     """
-    mask = options.pop("mask", None)
-    files = {"video": _path(video), "mask": _path(mask)}
+    given = {"video": video, **{name: options.pop(name, None) for name in ("mask", "image")}}
+    files = {name: _path(value) for name, value in given.items()}
     stated = as_settings("fit", options | {"target": target} | files)
     stated.setdefault("data", {})["prompts"] = _prompts(prompts)
     if output is None:
@@ -99,10 +100,7 @@ def fit(
     with notices_silenced(), usual_torch():
         settings, loaded = _loaded(_fit_configs(config, backbone), stated, backbone)
         run = Run.of(settings, loaded, {})
-        if not isinstance(video, str | Path):
-            run.data.video = video
-        if mask is not None and not isinstance(mask, str | Path):
-            run.data.mask = mask
+        _put_in_memory(run, given)
         run.check_fit()
         if fit_folder is None:
             return run.fit(None, callbacks, progress)
@@ -146,7 +144,7 @@ def predict(
         progress: show progress bars.
         callbacks: Lightning's, more of them.
         options: the command's short options by name (`injection`, `guidance_scale`, `dtype`, ...)
-            and what of `MotionTransfer`'s arguments is of sampling.
+            and what of `MotionTransfer`'s arguments is of sampling. An `image` may be in memory.
 
     Returns:
         videos [T, 3, height, width] in [0, 1]: for each prompt those of all seeds, in the order
@@ -183,11 +181,14 @@ def prediction(
     Raises:
         DitflowError: something that was given cannot be used.
     """
-    given = None
+    image = options.pop("image", None)
+    files = {"image": _path(image), "embedding": None}
     if not isinstance(embedding, MotionEmbedding):
-        given, embedding = Path(embedding), MotionEmbedding.from_pretrained(embedding)
+        files["embedding"] = Path(embedding)
+        embedding = MotionEmbedding.from_pretrained(embedding)
     header = embedding.header
-    stated = as_settings("predict", options | {"embedding": given})
+    stated = as_settings("predict", options | files)
+    check_inputs({"image": files["image"]})
     data = stated.setdefault("data", {})
     data["prompts"] = list(header.prompts) if prompts is None else _prompts(prompts)
     if isinstance(seeds, int):
@@ -203,6 +204,7 @@ def prediction(
     settings, loaded = _loaded([fitted], stated, backbone, size)
     run = Run.of(settings, loaded, {})
     run.data.motion = embedding
+    _put_in_memory(run, {"image": image})
     run.check_predict()
     return settings, run
 
@@ -253,7 +255,7 @@ def _write_config(folder: Path, settings: Settings, run: Run) -> None:
             whole["model"]["backbone"]["init_args"] = options
         else:
             del whole["model"]["backbone"]
-    for name in ("video", "mask"):
+    for name in ("video", "mask", "image"):
         if not isinstance(getattr(run.data, name), Path):
             whole["data"].pop(name, None)
     text = yaml.safe_dump(whole, sort_keys=False, allow_unicode=True)
@@ -266,6 +268,13 @@ def _prompts(given: str | Sequence[str]) -> list[str]:
         if not isinstance(prompt, str):
             raise DitflowError(f"prompts={shortened(prompt)} must be text.")
     return read_prompts(prompts, None)
+
+
+def _put_in_memory(run: Run, given: Mapping[str, Path | str | Frames | None]) -> None:
+    """Give a run what no file holds."""
+    for name, value in given.items():
+        if value is not None and not isinstance(value, str | Path):
+            setattr(run.data, name, value)
 
 
 def _path(given: Path | str | Frames | None) -> Path | None:

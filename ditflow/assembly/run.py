@@ -107,7 +107,10 @@ class Run:
             self.data.range = replace(self.data.range, stride=1)
         mask = self.data.read_reference(self.module.backbone).mask
         self.module.objective.check_mask(mask)
+        self.data.read_image(self.module)
         self.injection.check(self.module.backbone)
+        if self.module.objective.reads == "prediction":  # which not every family's solver tells of
+            self.module.backbone.solver(self.module.sampler_options.num_steps).clean(0)
         self.warn_of_prompts()
         check_readable(header_of(self.module, self.data, self.used_injection))
         if resumed is not None:
@@ -120,6 +123,7 @@ class Run:
             DitflowError: names it, and what to do.
         """
         motion = self.data.load_motion(self.module)
+        self.data.read_image(self.module)
         prompts = [item.prompt for item in self.data.items()]
         if (warning := motion.header.look_warning(prompts)) is not None:
             log.warning(warning)

@@ -24,12 +24,15 @@ class PassInput(NamedTuple):
         timestep: t; 0 is a clean video.
         prompt: as `Backbone.encode_prompt` gives it.
         positions: ρ.
+        condition: of a model that takes an image, as `Backbone.encode_image` gives it; for one
+            that may go without, None is none.
     """
 
     latents: torch.Tensor
     timestep: int | torch.Tensor
     prompt: torch.Tensor
     positions: Positions
+    condition: Any = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,10 @@ class Backbone(ABC):
     """Names of those options that were `auto`, and are chosen anew where it is loaded again."""
     device: torch.device
     """Where it computes; under offloading not where all weights are."""
+    takes_image: bool = False
+    """Whether its videos may begin with an image, which passes are then given beside latents."""
+    needs_image: bool = False
+    """Whether they must."""
 
     @property
     def recorded_options(self) -> dict[str, Any]:
@@ -196,6 +203,26 @@ class Backbone(ABC):
 
     @abstractmethod
     def encode_video(self, frames: torch.Tensor) -> torch.Tensor: ...
+
+    def encode_image(
+        self,
+        image: torch.Tensor,
+        latent_shape: tuple[int, ...],
+        generator: torch.Generator | None = None,
+    ) -> Any:
+        """What passes are given of the image that a video begins with, a batch of one.
+
+        Args:
+            image: [3, height, width] in [0, 1], of the video's size.
+            latent_shape: of the video.
+            generator: of the initial noise, which is drawn after this, where the stock pipeline
+                draws from it for the image too; without one, the image's likeliest latents.
+        """
+        raise NotImplementedError(f"{self.family} takes no image")
+
+    def finished(self, latents: torch.Tensor, condition: Any) -> torch.Tensor:
+        """z_0 as the stock pipeline decodes it, which may give it the image once more."""
+        return latents
 
     @abstractmethod
     def encoder_identity(self) -> list[str]:

@@ -208,7 +208,7 @@ def _family(name: str) -> Family:
     """Whose a backbone is, by the class of its pipeline; nothing is downloaded to tell."""
     check_source(name)
     kind = _pipeline_class(name)
-    if kind == "WanPipeline":
+    if kind in ("WanPipeline", "WanImageToVideoPipeline"):
         return wan
     if kind is not None and not kind.startswith("CogVideoX"):
         raise DitflowError(

@@ -77,6 +77,13 @@ class PipelineHooks(ABC):
     def in_layout(self, latents: torch.Tensor) -> torch.Tensor:
         """Latents [B, F, C, h, w] in the transformer's layout, which is the scheduler's too."""
 
+    def put_latents(self, hidden_states: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
+        """The transformer's input with latents, in its layout, in the place of its own; what of an
+        image is beside them stays."""
+        changed = hidden_states.clone()
+        changed[:, : latents.shape[1], : latents.shape[2]] = latents
+        return changed
+
     @abstractmethod
     def put_positions(self, positions: Positions, latent_shape: tuple[int, ...]) -> dict[str, Any]:
         """Make the coming pass use ρ, by contexts entered into `entered` or by the arguments that
@@ -119,11 +126,11 @@ class PipelineHooks(ABC):
             )
         hidden_states = args[0] if args else kwargs["hidden_states"]
         shape = self.latent_shape(hidden_states)
-        timestep = kwargs["timestep"].flatten()[0].item()
+        timestep = kwargs["timestep"].max().item()  # tokens of an image may be at 0
         self.now = self.change(PipelinePass(timestep, shape, self.schedule(), self.starts))
         self.starts = False
         if self.now.latents is not None:
-            latents = self.in_layout(self.now.latents).to(hidden_states).expand_as(hidden_states)
+            latents = self.put_latents(hidden_states, self.in_layout(self.now.latents))
             if args:
                 args = (latents, *args[1:])
             else:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from diffusers import DiffusionPipeline, ModelMixin
@@ -11,19 +11,20 @@ from diffusers.quantizers import PipelineQuantizationConfig
 from ditflow.errors import DitflowError, reason_of
 from ditflow.utils.shipped import embedded_backbones, source_of
 
-Pipeline = TypeVar("Pipeline", bound=DiffusionPipeline)
-
 
 def from_pretrained(
-    kind: type[Pipeline], options: Mapping[str, Any], device: torch.device, exact_vae: bool = False
-) -> Pipeline:
+    kinds: Sequence[type[DiffusionPipeline]],
+    options: Mapping[str, Any],
+    device: torch.device,
+    exact_vae: bool = False,
+) -> DiffusionPipeline:
     """A pipeline in main memory, or, if it is quantised, where it computes.
 
     Args:
-        kind: its class.
+        kinds: classes, of which its index names one; else the first is tried.
         options: of `load_backbone`, all of them.
         device: where it will compute.
-        exact_vae: whether the VAE stays in float32 whatever the dtype.
+        exact_vae: whether the VAE, and what encodes images, stay in float32 whatever the dtype.
 
     Raises:
         DitflowError: it cannot be had.
@@ -32,7 +33,7 @@ def from_pretrained(
     dtype = getattr(torch, options["dtype"])
     given: dict[str, Any] = {"dtype": dtype}
     if exact_vae:
-        given["dtype"] = {"default": dtype, "vae": torch.float32}
+        given["dtype"] = {"default": dtype} | dict.fromkeys(("vae", "image_encoder"), torch.float32)
     placed: AbstractContextManager[Any] = nullcontext()
     if quantization != "none":
         bits = quantization.removeprefix("bitsandbytes-").removesuffix("bit")
@@ -49,8 +50,11 @@ def from_pretrained(
         if device.index is not None:
             placed = torch.cuda.device(device.index)
     try:
+        source = source_of(name)
+        named = DiffusionPipeline.load_config(source).get("_class_name")
+        kind = next((kind for kind in kinds if kind.__name__ == named), kinds[0])
         with placed:
-            pipeline = kind.from_pretrained(source_of(name), **given)
+            pipeline = kind.from_pretrained(source, **given)
     except (NotImplementedError, ImportError) as error:
         otherwise = "" if quantization == "none" else ", or use quantization=none"
         raise DitflowError(

@@ -8,7 +8,7 @@ from typing import Any, Generic, Literal, TypeVar
 import torch
 from diffusers import ModelMixin
 
-Component = Literal["text encoder", "VAE", "transformer", "second transformer"]
+Component = Literal["text encoder", "image encoder", "VAE", "transformer", "second transformer"]
 
 Model = TypeVar("Model", covariant=True)
 """What passes go through: a `Backbone`, whose file imports this one."""

@@ -20,5 +20,5 @@ def flows_of(module: MotionTransfer) -> torch.Tensor | None:
         return None
     if (made := module.objective.flow(outputs)) is None:
         return None
-    pictures = [flow_picture(flow, outputs.grid) for flow in (reference, made)]
+    pictures = [flow_picture(flow, module.grid) for flow in (reference, made)]
     return torch.cat([F.pad(pictures[0], (0, 12), value=1.0), pictures[1]], dim=2)

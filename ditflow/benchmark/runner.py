@@ -83,6 +83,7 @@ class Runner:
         backbone = self._backbone(job.settings)
         changes = {"seed": job.seed}
         run = Run.of(job.settings, backbone, _data(job), changes)
+        run.data.begin_with_own(backbone)
         with _measured(backbone.device) as cost:
             fit = run.fit()
         for result, key in wanted.items():
@@ -92,7 +93,7 @@ class Runner:
                 continue
             module = job.settings.module(backbone, **changes)
             again = replace(run, module=module, data=MotionDataModule(prompts=[result.prompt]))
-            again.data.motion = fit.embedding
+            again.data.motion, again.data.image = fit.embedding, run.data.image
             with _measured(backbone.device) as made:
                 (video,) = again.predict()
             self._file(result, key, video, run.data, made)
@@ -119,6 +120,8 @@ class Runner:
         scores = self.scorer.score(
             video, data.frames, result.prompt, reference_name=result.job.reference.name
         ) | self.references.extra(video, data.frames, result.prompt)
+        if result.category == "scene":  # whose prompt has nothing of what the caption says
+            scores["look"] = self.scorer.look(video, result.job.reference.caption)
         path = result.path(self.folder)
         self._remove(path)
         if flows is not None:

@@ -19,6 +19,7 @@ MORE = {
     "agreement": "motion agreement",
     "share": "share of the motion",
     "attributes": "attributes right",
+    "look": "look of the reference, scene",
 }
 
 

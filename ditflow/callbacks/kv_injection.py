@@ -19,7 +19,8 @@ class KVInjection(Callback):
     """At guided steps, a block's image keys and values come from the reference.
 
     The reference's latents are noised to the step with the run's own initial noise and passed
-    with the target prompt through the blocks up to this one. Keys are kept before rotary
+    with the target prompt, and an image-to-video model with the reference's own first frame,
+    through the blocks up to this one. Keys are kept before rotary
     positions, so that optimised positions act on them too; where ρ is part of what is recorded
     (sinusoidal, or in a later block than the first), the recording is renewed whenever ρ changes.
     No gradient flows through it.
@@ -81,6 +82,7 @@ class KVInjection(Callback):
             return recorded.key_values
         latents = module.z_ref.to(sampler.latents.device)
         given = sampler.given(step, sampler.noised(latents, step), positions)
+        given = given._replace(condition=module.reference_condition)
         key_values = module.backbone.record_key_values(given, self.block)
         copies = tuple(part.clone() for part in relevant)  # the optimiser changes ρ in place
         self._recorded[sampler] = Recorded(step, copies, key_values)

@@ -25,9 +25,8 @@ class MediaLogger(Callback):
     def on_train_start(self, trainer: Trainer, module: GuidedSampling) -> None:
         logger = self._logger(trainer)
         if logger is not None and module.reference_flow is not None:
-            grid = module.backbone.token_grid(tuple(module.z_ref.shape))
             logger.experiment.add_image("flow/color wheel", color_wheel(), 0)
-            picture = flow_picture(module.reference_flow, grid)
+            picture = flow_picture(module.reference_flow, module.grid)
             logger.experiment.add_image("flow/reference", picture, 0)
 
     def on_train_epoch_end(self, trainer: Trainer, module: GuidedSampling) -> None:
@@ -35,7 +34,7 @@ class MediaLogger(Callback):
         if logger is None or outputs is None:
             return
         if (flow := module.objective.flow(outputs)) is not None:
-            picture = flow_picture(flow, outputs.grid)
+            picture = flow_picture(flow, module.grid)
             logger.experiment.add_image("flow/generation", picture, trainer.current_epoch)
 
     def on_fit_end(self, trainer: Trainer, module: GuidedSampling) -> None:

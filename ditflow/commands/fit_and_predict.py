@@ -120,7 +120,7 @@ class MotionCLI(MotionParsers):
 
     def _check_folder(self, config: Namespace) -> None:
         """Refuse inputs and an output folder that cannot be used."""
-        inputs = {name: config.data[name] for name in ("video", "mask")}
+        inputs = {name: config.data[name] for name in ("video", "mask", "image")}
         check_inputs(inputs)
         root = Path(config.trainer.default_root_dir)
         path, here = config.ckpt_path, root.resolve()

@@ -99,12 +99,14 @@ def moved(
     name = "right" if clip.path[0] < clip.path[-1] else "left"
     run = Run.of(settings, backbone, {"prompts": [prompt]}, {"target": target, "seed": seed})
     run.data.video = drawn[times]
+    run.data.begin_with_own(backbone)
     module, video = run.module, run.fit().videos[0]
     if output is not None:
         write_video(video, output / f"{target}-{name}.mp4")
     # Read apart: the objective may be another.
     with torch.no_grad():
-        given = reference_input(backbone, module.z_ref, module.encoded(""))
+        empty, condition = module.encoded(""), module.reference_condition
+        given = reference_input(backbone, module.z_ref, empty, condition)
         flow = AttentionMotionFlow().reference(backbone.query_key(given, module.block))
     later = torch.ones(flow.shape[:2]).triu(1).bool().to(flow.device)[..., None]
     moving = moving_patches(flow) & later

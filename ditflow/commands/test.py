@@ -32,6 +32,7 @@ def score(
     video: Path,
     embedding: Path | None = None,
     backbone: str | None = None,
+    image: Path | None = None,
     videos: Sequence[Path] | None = None,
     prompts: Sequence[str] | None = None,
     prompts_file: Path | None = None,
@@ -53,6 +54,7 @@ def score(
         video: The reference.
         embedding: Of a fit, or user/name on the hub.
         backbone: By default the one that was fitted on.
+        image: That the videos that are made begin with, of an image-to-video model.
         videos: Videos to score.
         prompts_file: More prompts, one a line.
         seeds: By default the fit's.
@@ -65,6 +67,8 @@ def score(
     """
     if (embedding is None) == (videos is None):
         raise DitflowError("test takes either --embedding or --videos, and one of them.")
+    if embedding is None and image is not None:
+        raise DitflowError(f"image={image} is of videos that are made; leave it out of --videos.")
     if not video.exists():
         raise missing("video", video)
     frames, crop = FrameRange(start_frame, None, stride), Crop()
@@ -80,7 +84,7 @@ def score(
         file = open_footage(videos[0]).file if videos else None
         frames = replace(frames, fps=None if file is None else file.even[1])
     else:
-        run = prediction(embedding, texts, seeds, backbone)[1]
+        run = prediction(embedding, texts, seeds, backbone, image=image)[1]
         scored, header = _made(run, output), run.data.loaded_motion.header
         crop = Crop.parse(header.crop)
         if header.frames_taken:  # earlier fits took every frame

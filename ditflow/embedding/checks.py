@@ -26,7 +26,7 @@ class BackboneArguments(Struct, frozen=True, forbid_unknown_fields=True):
     this becomes a configuration, in which a stranger's class path would run code."""
 
     class_path: Literal["ditflow.load_backbone"] = "ditflow.load_backbone"
-    init_args: dict[str, Plain] = {}
+    init_args: dict[str, Plain | None] = {}
 
 
 class ModelArguments(Struct, frozen=True, forbid_unknown_fields=True):

@@ -10,6 +10,7 @@ from ditflow.functional.features import (
     spatial_marginal_mean,
 )
 from ditflow.functional.flow_loss import flow_loss, moving_patches
+from ditflow.functional.frame_distances import clean_prediction_loss, frame_distances, steadied
 from ditflow.functional.motion_flow import motion_flow
 from ditflow.functional.nearest_neighbor import nearest_neighbor_flow
 from ditflow.functional.positional_tables import rotary_table, sinusoidal_table
@@ -27,7 +28,9 @@ from ditflow.functional.tracks import (
 __all__ = [
     "Tracks",
     "attention_confidence",
+    "clean_prediction_loss",
     "flow_loss",
+    "frame_distances",
     "frechet_distance",
     "marginal_mean_loss",
     "motion_channels",
@@ -44,6 +47,7 @@ __all__ = [
     "rotary_table",
     "sinusoidal_table",
     "spatial_marginal_mean",
+    "steadied",
     "token_mask",
     "track_similarity",
     "trajectory_error",

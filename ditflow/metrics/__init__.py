@@ -3,6 +3,7 @@
 from ditflow.metrics.clip import Clip, load_clip
 from ditflow.metrics.cotracker import CoTracker3
 from ditflow.metrics.load_tracker import TrackerName, load_tracker
+from ditflow.metrics.look import Look
 from ditflow.metrics.lucas_kanade import LucasKanade
 from ditflow.metrics.motion_fidelity import MotionFidelity
 from ditflow.metrics.prompt_adherence import PromptAdherence
@@ -13,6 +14,7 @@ from ditflow.metrics.trajectory_error import TrajectoryError
 __all__ = [
     "Clip",
     "CoTracker3",
+    "Look",
     "LucasKanade",
     "MotionFidelity",
     "PromptAdherence",

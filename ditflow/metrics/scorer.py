@@ -8,6 +8,7 @@ import torch
 from ditflow.errors import DitflowError
 from ditflow.functional.tracks import Tracks, motion_fidelity
 from ditflow.metrics import (
+    Look,
     MotionFidelity,
     PromptAdherence,
     TemporalConsistency,
@@ -91,6 +92,12 @@ class Scorer:
             metric.update(*arguments)
             scores[name] = metric.compute().item()
         return {name: scores[name] for name in HEADINGS}
+
+    def look(self, video: torch.Tensor, caption: str) -> float:
+        """How much a video [T, 3, height, width] in [0, 1] looks as a reference's caption says."""
+        metric = Look(self.clip)
+        metric.update(video, caption)
+        return metric.compute().item()
 
     def names(self) -> dict[str, str | int]:
         """What every report has to say of how it was measured."""

@@ -1,6 +1,7 @@
 """What every objective offers the optimisation."""
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import torch
@@ -9,11 +10,43 @@ from ditflow.backbones.base import Backbone, BlockFeatures, BlockOutputs, PassIn
 from ditflow.errors import DitflowError
 
 
-class Objective(ABC):
-    """A motion signal read from the guided block, and the loss between two of them."""
+@dataclass(frozen=True)
+class Prediction:
+    """What objectives may read in place of a block: the model's prediction of one video.
 
-    reads: ClassVar[Literal["query_key", "features"]]
-    """What of the guided block: its queries and keys, or its output."""
+    Attributes:
+        latents: z_t, [1, F, C, h, w], by which alone gradients go.
+        velocity: the guided prediction from them, held constant.
+        coefficients: of `Solver.clean`.
+        travelled: z_t - z_T, held constant; None at the first step, and of a stochastic solver.
+    """
+
+    latents: torch.Tensor
+    velocity: torch.Tensor
+    coefficients: tuple[float, float]
+    travelled: torch.Tensor | None = None
+
+    def clean(self, velocity: torch.Tensor) -> torch.Tensor:
+        """The clean prediction [F, C, h, w], with this velocity."""
+        of_latents, of_velocity = self.coefficients
+        return (of_latents * self.latents + of_velocity * velocity)[0]
+
+    def detach(self) -> "Prediction":
+        return replace(self, latents=self.latents.detach())
+
+
+Outputs = BlockOutputs | BlockFeatures | Prediction
+"""What an objective reads of one video."""
+
+
+class Objective(ABC):
+    """A motion signal read from the model, and the loss between two of them."""
+
+    reads: ClassVar[Literal["query_key", "features", "prediction"]]
+    """What: the guided block's queries and keys, or its output, of the reference once, at t = 0; or
+    the whole model's prediction, of the reference at every guided step."""
+    reference_guidance: float = 1.0
+    """Guidance scale at which the reference's prediction is read."""
 
     def read(
         self, backbone: Backbone, given: PassInput, block: int
@@ -24,11 +57,11 @@ class Objective(ABC):
         return backbone.features(given, block)
 
     @abstractmethod
-    def reference(self, outputs: BlockOutputs | BlockFeatures) -> torch.Tensor:
-        """The reference's motion, computed once."""
+    def reference(self, outputs: Outputs) -> torch.Tensor:
+        """The reference's motion, of what was read of it."""
 
     @abstractmethod
-    def loss(self, outputs: BlockOutputs | BlockFeatures, reference: torch.Tensor) -> torch.Tensor:
+    def loss(self, outputs: Outputs, reference: torch.Tensor) -> torch.Tensor:
         """Scalar, differentiable in the outputs; of an objective that gives weights, also with
         these as `weight`."""
 
@@ -36,18 +69,16 @@ class Objective(ABC):
     def is_static(self, reference: torch.Tensor) -> bool:
         """Whether nothing moves in a reference; with weights likewise."""
 
-    def flow(self, outputs: BlockOutputs | BlockFeatures) -> torch.Tensor | None:
+    def flow(self, outputs: Outputs) -> torch.Tensor | None:
         """The motion flow that it sees, [F, F, S, 2] hard displacements (column, row) in tokens,
         for pictures; None of an objective that sees none."""
         return None
 
-    def reference_and_flow(
-        self, outputs: BlockOutputs | BlockFeatures
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+    def reference_and_flow(self, outputs: Outputs) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Both of the reference; an objective in which one is the other computes it once."""
         return self.reference(outputs), self.flow(outputs)
 
-    def confidence_of(self, outputs: BlockOutputs | BlockFeatures) -> torch.Tensor | None:
+    def confidence_of(self, outputs: Outputs) -> torch.Tensor | None:
         """How sure it is of each displacement, [F, F, S] in [0, 1]; None of one that cannot say."""
         return None
 
@@ -63,9 +94,7 @@ class Objective(ABC):
                 "--mask and --crop none out, or use AttentionMotionFlow."
             )
 
-    def weight(
-        self, outputs: BlockOutputs | BlockFeatures, mask: torch.Tensor | None
-    ) -> torch.Tensor | None:
+    def weight(self, outputs: Outputs, mask: torch.Tensor | None) -> torch.Tensor | None:
         """How much each entry of the reference's motion counts; None where all count alike.
 
         Args:

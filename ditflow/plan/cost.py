@@ -9,7 +9,8 @@ class Cost:
 
     Attributes:
         sampling: forward passes of plain sampling, both guidance branches counted.
-        forward: forward passes that reading the reference and KV injection add.
+        forward: forward passes that reading the reference and KV injection add, and optimising by
+            the prediction.
         optimising: passes forward and backward (of inputs alone: no weight has a gradient).
     """
 
@@ -37,6 +38,7 @@ def cost(
     injected_steps: int = 0,
     injected_block: int = 0,
     renewed: bool = False,
+    predicting: bool = False,
 ) -> Cost:
     """Count a fit's passes.
 
@@ -50,10 +52,14 @@ def cost(
         injected_steps: guided steps with KV injection, which needs its block's keys and values.
         injected_block: that block.
         renewed: whether every pass of such a step needs them anew, because ρ changes.
+        predicting: whether the whole model's guided prediction is read in place of the block, of
+            the reference at every guided step.
     """
     recordings = injected_steps * (gradients + 1 if renewed else 1)
+    whole = num_blocks * (2 if guidance else 1)
+    read = whole * (gradients + 1) * guided_steps if predicting else block
     return Cost(
-        sampling=num_blocks * steps * (2 if guidance else 1),
-        forward=block + recordings * (injected_block + 1),
-        optimising=block * gradients * guided_steps,
+        sampling=whole * steps,
+        forward=read + recordings * (injected_block + 1),
+        optimising=0 if predicting else block * gradients * guided_steps,
     )

@@ -14,7 +14,7 @@ from ditflow.functional.parameterization import (
     initial_parameter,
     positions_of,
 )
-from ditflow.objectives import Objective
+from ditflow.objectives import Objective, Prediction
 from ditflow.plan.live_memory import LiveMemory
 
 DEPTHS = (2, 3)
@@ -90,24 +90,48 @@ def phases(shapes: Shapes[Backbone], work: Work) -> list[Phase]:
     )
     with faked as backbone:
         backbone.check_size(work.num_frames, work.height, work.width)
-        prompt = torch.empty(shapes.prompt_shape, dtype=work.dtype)
+        found.append(Phase("encoding the reference", "VAE", _encode(shapes, backbone, work)))
+        if backbone.needs_image:
+            found.append(Phase("encoding the image", "VAE", _encode_image(shapes, backbone, work)))
+        given = _given(shapes, backbone, work)
+        if work.objective.reads == "prediction":
+            reading, optimising = _denoise(backbone, work, given), _steer(backbone, work, given)
+            found += [
+                Phase("reading its prediction", "transformer", reading),
+                Phase("optimising", "transformer", optimising),
+            ]
+        else:
+            reading_block = _read_reference(backbone, work, given)
+            optimising_block = _optimise(backbone, work, given)
+            found += [
+                Phase("reading its motion", "transformer", *reading_block),
+                Phase(f"optimising, block {work.block}", "transformer", *optimising_block),
+            ]
         found += [
-            Phase("encoding the reference", "VAE", _encode(shapes, backbone, work)),
-            Phase("reading its motion", "transformer", *_read_reference(backbone, work, prompt)),
-            Phase(
-                f"optimising, block {work.block}",
-                "transformer",
-                *_optimise(backbone, work, prompt),
-            ),
-            Phase("denoising", "transformer", _denoise(backbone, work, prompt)),
+            Phase("denoising", "transformer", _denoise(backbone, work, given)),
             Phase("decoding", "VAE", _decode(shapes, backbone, work)),
         ]
     return found
 
 
+def _given(shapes: Shapes[Backbone], backbone: Backbone, work: Work) -> PassInput:
+    """What passes over the whole video are given."""
+    shape = backbone.latent_shape(work.num_frames, work.height, work.width)
+    prompt, condition = torch.empty(shapes.prompt_shape, dtype=work.dtype), None
+    if backbone.needs_image:
+        condition = backbone.encode_image(torch.empty(3, work.height, work.width), shape)
+    return PassInput(torch.empty(shape), 500, prompt, backbone.positions(shape), condition)
+
+
 def _encode(shapes: Shapes[Backbone], backbone: Backbone, work: Work) -> int:
     (frames, height, width), rest = _part_of_video(shapes, work, decoding=False)
     return rest + _peak(lambda: backbone.encode_video(torch.empty(frames, 3, height, width)))
+
+
+def _encode_image(shapes: Shapes[Backbone], backbone: Backbone, work: Work) -> int:
+    (frames, height, width), rest = _part_of_video(shapes, work, decoding=False)
+    shape = backbone.latent_shape(frames, height, width)
+    return rest + _peak(lambda: backbone.encode_image(torch.empty(3, height, width), shape))
 
 
 def _decode(shapes: Shapes[Backbone], backbone: Backbone, work: Work) -> int:
@@ -125,11 +149,9 @@ def _part_of_video(
     return part, (math.prod(size) - math.prod(part)) * 3 * work.dtype.itemsize
 
 
-def _read_reference(backbone: Backbone, work: Work, prompt: torch.Tensor) -> tuple[int, int]:
+def _read_reference(backbone: Backbone, work: Work, given: PassInput) -> tuple[int, int]:
     """The pass at t = 0, without gradients, and the reference motion from it."""
-    latents = _latents(backbone, work)
-    given = PassInput(latents, 0, prompt, backbone.positions(latents.shape))
-    computed = []
+    given, computed = given._replace(timestep=0), []
     for depth in work.depths:
         with torch.no_grad(), LiveMemory() as live:
             outputs = work.objective.read(backbone, given, depth)
@@ -140,18 +162,31 @@ def _read_reference(backbone: Backbone, work: Work, prompt: torch.Tensor) -> tup
     return max(passing, reading), computed[1] - computed[0]
 
 
-def _denoise(backbone: Backbone, work: Work, prompt: torch.Tensor) -> int:
-    latents = _latents(backbone, work)
-    negative = prompt if work.guidance else None
-    positions = backbone.positions(latents.shape)
-    given = PassInput(latents, 500, prompt, positions)
+def _denoise(backbone: Backbone, work: Work, given: PassInput) -> int:
+    negative = given.prompt if work.guidance else None
     return _peak(lambda: backbone.denoise(given, negative, 6.0))
 
 
-def _optimise(backbone: Backbone, work: Work, prompt: torch.Tensor) -> tuple[int, int]:
+def _steer(backbone: Backbone, work: Work, given: PassInput) -> int:
+    """One Adam step by a prediction of the whole model, which is computed without gradients."""
+    with LiveMemory() as live:
+        latents = given.latents.expand(work.prompts, -1, -1, -1, -1)
+        parameter = torch.nn.Parameter(latents.clone())
+        optimizer, own = torch.optim.Adam([parameter]), parameter[:1]
+        with torch.no_grad():
+            negative = given.prompt if work.guidance else None
+            velocity = backbone.denoise(given._replace(latents=own), negative, 6.0)
+            read = Prediction(own, velocity, (0.5, -0.5), own - velocity)
+            reference = work.objective.reference(read)
+        work.objective.loss(read, reference).backward()
+        optimizer.step()
+    return live.peak
+
+
+def _optimise(backbone: Backbone, work: Work, given: PassInput) -> tuple[int, int]:
     """One Adam step: both ends of a straight line through two depths."""
     (low_peak, low_held, low, _), (high_peak, high_held, high, outputs) = (
-        _optimise_at(backbone, work, prompt, depth) for depth in work.depths
+        _optimise_at(backbone, work, given, depth) for depth in work.depths
     )
     more = work.block - work.depths[1]
     peak = high_peak + (high_peak - low_peak) * more
@@ -160,15 +195,15 @@ def _optimise(backbone: Backbone, work: Work, prompt: torch.Tensor) -> tuple[int
 
 
 def _optimise_at(
-    backbone: Backbone, work: Work, prompt: torch.Tensor, block: int
+    backbone: Backbone, work: Work, given: PassInput, block: int
 ) -> tuple[int, int, int, BlockOutputs | BlockFeatures]:
     """One Adam step guided at a block, the loss apart.
 
     Returns:
         bytes held at most, bytes held while the loss is computed, operations, what the loss reads.
     """
-    shape = backbone.latent_shape(work.num_frames, work.height, work.width)
-    stock, coordinates = backbone.positions(shape), backbone.coordinates(shape)
+    shape, stock = tuple(given.latents.shape), given.positions
+    coordinates = backbone.coordinates(shape)
     with LiveMemory() as live:
         latents = torch.empty(work.prompts, *shape[1:])
         if work.target == "latents":
@@ -182,9 +217,9 @@ def _optimise_at(
             positions = positions_of(parameter, work.parameterization, backbone.positions_at)
         optimizer = torch.optim.Adam([parameter])
         source = parameter if work.target == "latents" else latents
-        recorded = backbone.record_key_values(PassInput(latents[:1], 500, prompt, stock))
+        recorded = backbone.record_key_values(given._replace(latents=latents[:1]))
         with backbone.injected(recorded):
-            given = PassInput(source[:1], 500, prompt, positions)
+            given = given._replace(latents=source[:1], positions=positions)
             outputs = work.objective.read(backbone, given, block)
         held = live.now
         # Keys that are injected into the guided block itself have no gradient.
@@ -206,10 +241,6 @@ def _parts(outputs: BlockOutputs | BlockFeatures) -> list[torch.Tensor]:
     if isinstance(outputs, BlockOutputs):
         return [outputs.query, outputs.key]
     return [outputs.features]
-
-
-def _latents(backbone: Backbone, work: Work) -> torch.Tensor:
-    return torch.empty(backbone.latent_shape(work.num_frames, work.height, work.width))
 
 
 def _peak(work: Callable[[], object]) -> int:

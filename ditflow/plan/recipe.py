@@ -92,6 +92,7 @@ def recipe(
         guidance=work.guidance,
         injected_steps=injected if injection.enabled else 0,
         injected_block=injection.block,
+        predicting=work.objective.reads == "prediction",
         renewed=work.target == "positions" and not (backbone.rotary and injection.block == 0),
     )
     return Recipe(backbone, Planner(backbone.shapes(), work, cache), passes)

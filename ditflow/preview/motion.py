@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from ditflow.backbones.base import Backbone
+from ditflow.backbones.images import condition_on
 from ditflow.functional.flow_loss import moving_patches
 from ditflow.functional.motion_flow import Grid
 from ditflow.functional.nearest_neighbor import nearest_neighbor_flow
@@ -96,7 +97,9 @@ def read_motion(
     """
     empty = backbone.encode_prompt("")
     latents = encode(backbone, reference.frames, cache)
-    outputs = backbone.query_keys(reference_input(backbone, latents, empty), blocks)
+    image = reference.frames[0] if backbone.needs_image else None
+    condition = condition_on(backbone, image, tuple(latents.shape))
+    outputs = backbone.query_keys(reference_input(backbone, latents, empty, condition), blocks)
     read = {}
     for block, output in zip(blocks, outputs, strict=True):
         sure = objective.confidence_of(output)

@@ -20,6 +20,7 @@ from ditflow.utils.untrusted import read_mapping
 SHORT = {
     "--video": "--data.video",
     "--mask": "--data.mask",
+    "--image": "--data.image",
     "--start-frame": "--data.start_frame",
     "--num-frames": "--data.num_frames",
     "--stride": "--data.stride",

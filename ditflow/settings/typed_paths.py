@@ -88,6 +88,7 @@ CHECKS: Mapping[str, Callable[[str, str], None]] = {
     "video": _check_footage,
     "videos": _check_footage,
     "mask": _check_footage,
+    "image": _check_footage,
     "embedding": _check_embedding,
     "prompts_file": _check_prompts,
     "backbone": _check_backbone,
@@ -97,10 +98,10 @@ CHECKS: Mapping[str, Callable[[str, str], None]] = {
 """By option, underscores for hyphens."""
 
 INPUTS: Mapping[str, Sequence[str]] = {
-    "fit": ("video", "mask", "prompts_file", "backbone"),
-    "predict": ("embedding", "prompts_file", "backbone"),
+    "fit": ("video", "mask", "image", "prompts_file", "backbone"),
+    "predict": ("image", "embedding", "prompts_file", "backbone"),
     "preview": ("video", "mask", "backbone"),
-    "test": ("video", "videos", "embedding", "prompts_file", "backbone"),
+    "test": ("video", "videos", "image", "embedding", "prompts_file", "backbone"),
 }
 """Of each command, what it reads; what else it is given it refuses for another reason."""
 

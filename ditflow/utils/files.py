@@ -24,7 +24,8 @@ def missing(option: str, path: Path) -> DitflowError:
             f"{option}={named} is not downloaded; do so first, such as by curl -LO {named}, and "
             "give the file."
         )
-    return DitflowError(f"{option}={path} does not exist; give a video file or a folder of frames.")
+    wanted = "a picture's file" if option == "image" else "a video file or a folder of frames"
+    return DitflowError(f"{option}={path} does not exist; give {wanted}.")
 
 
 def make_output(folder: Path) -> None:

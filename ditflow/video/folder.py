@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from ditflow.errors import DitflowError
+from ditflow.utils.files import missing
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 
@@ -44,6 +45,22 @@ def read_frame(image: Path, path: Path, option: str) -> np.ndarray:
     except ValueError as error:
         raise DitflowError(
             f"{option}={path}: {image.name} is not an image, or far too large a one."
+        ) from error
+
+
+def read_still(path: Path, option: str = "image") -> np.ndarray:
+    """A picture that an option names, [1, height, width, 3], uint8.
+
+    Raises:
+        DitflowError: it is not there, or none.
+    """
+    if not path.exists():
+        raise missing(option, path)
+    try:
+        return read_picture(path, "RGB")[None]
+    except ValueError as error:
+        raise DitflowError(
+            f"{option}={path} is not a picture, or far too large a one; give such as a PNG or JPEG."
         ) from error
 
 

@@ -13,7 +13,8 @@ from ditflow.video.sizing import as_pixels
 
 Frames = torch.Tensor | np.ndarray
 """Of a video, a tensor [T, 3, height, width] of floats in [0, 1] or an array [T, height, width, 3]
-of uint8; of a mask, [T, height, width] or [height, width] of bools, floats in [0, 1] or uint8."""
+of uint8; of an image, the same without T; of a mask, [T, height, width] or [height, width] of
+bools, floats in [0, 1] or uint8."""
 
 SLACK = 1e-3
 """How far a float may lie outside of [0, 1]: resizing goes a little beyond."""
@@ -98,6 +99,21 @@ def mask_pixels(mask: Frames) -> np.ndarray:
         f"mask: {_described(mask)} is no mask; give [T, height, width] or [height, width] of "
         "bools or of floats in [0, 1], or a path."
     )
+
+
+def image_pixels(image: Frames) -> np.ndarray:
+    """An image in memory as a video of one frame: [1, height, width, 3], uint8.
+
+    Raises:
+        DitflowError: another shape or type, or floats outside of [0, 1].
+    """
+    try:
+        return video_pixels(image[None])
+    except (DitflowError, IndexError, TypeError) as error:
+        raise DitflowError(
+            f"image: {_described(image)} is no image; give a tensor [3, height, width] of floats "
+            "in [0, 1], an array [height, width, 3] of uint8, or a path."
+        ) from error
 
 
 def _in_range(values: torch.Tensor) -> bool:

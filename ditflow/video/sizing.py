@@ -55,10 +55,13 @@ def fit_length(video: Frames, num_frames: int | None, ratio: int) -> Frames:
     return video[:count]
 
 
-def fit_size(video: Frames, height: int, width: int, crop: Crop = Crop()) -> torch.Tensor:
+def fit_size(
+    video: Frames, height: int, width: int, crop: Crop = Crop(), named: str = "Reference"
+) -> torch.Tensor:
     """Bring frames to a size, keeping the aspect ratio; see `resize_and_crop`.
 
-    One frame at a time, so that those of a large video are never all in memory as floats.
+    One frame at a time, so that those of a large video are never all in memory as floats. What
+    becomes of them is said, with what they are `named`.
 
     Returns:
         [T, 3, height, width], float32 in [0, 1].
@@ -72,25 +75,26 @@ def fit_size(video: Frames, height: int, width: int, crop: Crop = Crop()) -> tor
         frame: torch.Tensor = as_tensor(pixels[None])
         if crop.box is not None or tuple(frame.shape[-2:]) != (height, width):
             if index == 0:
-                _say_fit(frame, height, width, crop)
+                _say_fit(frame, height, width, crop, named)
             frame = resize_and_crop(frame, height, width, crop)
         fitted[index] = frame[0]
     return fitted
 
 
-def _say_fit(frame: torch.Tensor, height: int, width: int, crop: Crop) -> None:
+def _say_fit(frame: torch.Tensor, height: int, width: int, crop: Crop, named: str) -> None:
     """Say what becomes of frames like this one, and warn where much of them is lost."""
     own_height, own_width = frame.shape[-2:]
     box = crop.kept((own_height, own_width), (height, width))
     lost = 1 - box.width * box.height / (own_height * own_width)
-    said = f"Reference: {own_height}x{own_width} fitted to {height}x{width} (height x width), "
+    said = f"{named}: {own_height}x{own_width} fitted to {height}x{width} (height x width), "
     if crop.padded:
         log.info("%snone of it cut off, and black added, which does not guide.", said)
     elif crop.box is None and lost > NOTICED:
+        other = "choose another part by --crop x,y,w,h, or all of it by --crop none"
+        if named != "Reference":
+            other = "give one of the video's proportions"
         log.warning(
-            "%s%.0f%% of it cut off at the sides: it keeps %s; choose another part by --crop "
-            "x,y,w,h, or all of it by --crop none.",
-            *(said, 100 * lost, box),
+            "%s%.0f%% of it cut off at the sides: it keeps %s; %s.", said, 100 * lost, box, other
         )
     else:
         log.info("%sof which %s (x,y,w,h) is kept.", said, box)

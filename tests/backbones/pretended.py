@@ -180,7 +180,7 @@ def guided_step(module: MotionTransfer, reference: Tensor) -> dict[str, int]:
         module.injection, positions = KVInjection(), module.current_positions()
         with module.injected(sampler, 0, positions):
             source = module.parameter if on_latents else sampler.latents
-            outputs = module.outputs(sampler.given(0, source, positions))
+            outputs = sampler.read(module.objective, module.block, 0, source, positions)
         loss = module.objective.loss(outputs, reference) * module.loss_scale
         del outputs, positions
         loss.backward()

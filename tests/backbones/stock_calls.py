@@ -12,6 +12,9 @@ from torch import Tensor
 from torch.nn import Module
 
 from ditflow.backbones.base import Backbone, PassInput
+from ditflow.backbones.images import condition_on
+from ditflow.sampling import Sampler, SamplerOptions
+from ditflow.video.pictures import as_image
 
 PROMPT = "a red circle on a gray background"
 SEED = 2
@@ -36,6 +39,15 @@ class StockCalls:
         ((9, 36, 32), "height"),
         ((9, 32, 4), "width"),
     )
+
+    with_image = False
+    """Whether videos begin with an image."""
+
+    def image_of(self, size: tuple[int, int, int]) -> Tensor | None:
+        """[3, height, width] in [0, 1], in 8 bits as of a file; None of a model that takes none."""
+        generator = torch.Generator().manual_seed(SEED)
+        pixels = torch.randint(256, (3, *size[1:]), generator=generator)
+        return pixels / 255 if self.with_image else None
 
     rounding = 0.0
     """Share of the largest value by which results may differ whose sums are the same; on a GPU
@@ -69,17 +81,30 @@ class StockCalls:
         given = dict(zip(("num_frames", "height", "width"), size, strict=True))
         given |= {"num_inference_steps": 3, "guidance_scale": 1.0, "output_type": "pt"}
         given |= {"generator": torch.Generator().manual_seed(SEED)}
-        given |= self.call_options(stock) | options
-        return stock(given.pop("prompt", PROMPT), **given).frames[0][-size[0] :].cpu()
+        image = self.image_of(size)
+        given |= {} if image is None else {"image": as_image(image)}
+        given |= {"prompt": PROMPT} | self.call_options(stock) | options
+        return stock(**given).frames[0][-size[0] :].cpu()
 
     @pytest.fixture
     def given(self, backbone: Backbone) -> PassInput:
         """A pass at the first of the steps that `call` takes, from the same noise."""
         shape = backbone.latent_shape(*self.size)
-        noise = backbone.initial_noise(shape, torch.Generator().manual_seed(SEED))
+        generator, image = torch.Generator().manual_seed(SEED), self.image_of(self.size)
+        condition = condition_on(backbone, image, shape, generator)
+        noise = backbone.initial_noise(shape, generator)
         solver, prompt = backbone.solver(1), backbone.encode_prompt(PROMPT)
         positions = backbone.positions(shape)
-        return PassInput(solver.start(noise), solver.timesteps[0], prompt, positions)
+        timestep = solver.timesteps[0]
+        return PassInput(solver.start(noise), timestep, prompt, positions, condition)
+
+    def sampler(
+        self, backbone: Backbone, options: SamplerOptions, size: tuple[int, int, int] | None = None
+    ) -> Sampler:
+        """Of a video that begins with the image, if the model takes one."""
+        size = size or self.size
+        shape, image = backbone.latent_shape(*size), self.image_of(size)
+        return Sampler(backbone, options, PROMPT, SEED, shape, image=image)
 
     @contextmanager
     def attended(self, pipeline: DiffusionPipeline) -> Iterator[list[Attended]]:

@@ -4,8 +4,10 @@ import pytest
 import torch
 from diffusers import CogVideoXPipeline
 
+from ditflow import DitflowError
 from ditflow.backbones import CogVideoXBackbone
 from ditflow.backbones.base import PassInput
+from ditflow.backbones.cogvideox.image_to_video import CogVideoXImageBackbone
 from ditflow.backbones.kernels import take_quick_convolutions
 from ditflow.plan.live_memory import LiveMemory
 from ditflow.sampling import Sampler, SamplerOptions
@@ -33,6 +35,40 @@ class TestCogVideoX(BackboneConformance):
 
     def call_options(self, stock):
         return {"max_sequence_length": stock.transformer.config.max_text_seq_length}
+
+
+class TestCogVideoX15Image(BackboneConformance):
+    """An image beside the latents, scaled by the inverse as 1.5's, whose `ofs` is given too."""
+
+    with_image, kind = True, "1.5-i2v"
+
+    @pytest.fixture(scope="class")
+    def backbone(self):
+        return CogVideoXImageBackbone(tiny_pipeline(self.kind), self.kind)
+
+    @pytest.fixture(scope="class")
+    def stock(self):
+        return tiny_pipeline(self.kind)
+
+    def call_options(self, stock):
+        return {"max_sequence_length": stock.transformer.config.max_text_seq_length}
+
+    def test_a_video_without_an_image_is_refused(self, backbone):
+        with pytest.raises(DitflowError, match="image is not given.*--image"):
+            Sampler(backbone, SamplerOptions(2), PROMPT, 0, backbone.latent_shape(*self.size))
+
+    def test_the_image_tells(self, backbone, given):
+        other = backbone.denoise(given._replace(condition=given.condition.flip(-1)), None, 1.0)
+        assert (backbone.denoise(given, None, 1.0) - other).abs().max() > 1e-3
+
+
+class TestCogVideoX5BImage(TestCogVideoX15Image):
+    """Learned positions beside rotary ones, of one height and width."""
+
+    kind = "5b-i2v"
+    size = (13, 32, 32)
+    sizes = ((5, 32, 32), (9, 32, 32), (13, 32, 32))
+    wrong_sizes = (((10, 32, 32), "num_frames"), ((9, 48, 32), "height"), ((9, 32, 4), "width"))
 
 
 @pytest.mark.parametrize(("kind", "fps"), [("2b", 8), ("5b", 8), ("1.5", 16)])

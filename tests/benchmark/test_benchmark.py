@@ -59,10 +59,14 @@ def test_a_mask_of_a_reference_guides_its_jobs(tmp_path, reference_video):
     ]
     quick = QUICK | {"data": {"num_frames": 9}}
     made = Manifest(VideoList(videos), {"b": ["sprites-rope", quick]}, {"m": ["ditflow-latents"]})
-    white, _, _, black, *_ = made.jobs(tmp_path / "out")
+    white, _, scene, black, *_ = made.jobs(tmp_path / "out")
     runner = Runner(tmp_path / "out", made.references, Scorer(grid=8))
     assert runner.run(white) is None
     assert "black.png leaves nothing of the reference" in runner.run(black)
+    # How much of the reference's look came along is asked where the prompt is all another.
+    assert runner.run(scene) is None
+    measured = read_results(tmp_path / "out")
+    assert {r["category"] for r in measured if "look" in r.get("scores", {})} == {"scene"}
 
 
 @pytest.mark.slow  # an earlier version's folder, gone on with, is in every run
@@ -76,6 +80,7 @@ def test_a_benchmark_resumes_and_renews_what_changed(tmp_path, capsys):
     for result in results:
         assert (out / result["file"]).exists()
         assert {"mf", "mf_released", "iq", "trajectory_error", "agreement"} <= set(result["scores"])
+        assert ("look" in result["scores"]) == (result["category"] == "scene")
         assert result["tracker"] == "lucas-kanade"
         assert result["seconds"] > 0
     table = (out / "table.md").read_text()

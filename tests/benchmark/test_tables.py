@@ -59,6 +59,17 @@ def test_tables_hold_means_in_the_order_of_the_manifest():
     assert (float(row["mean"]), row["videos"]) == (0.5, "2")
 
 
+def test_the_reference_s_look_is_of_those_results_that_have_it():
+    """Of `scene` prompts, and none of results from before it was measured."""
+    new = record(1, "new", "v1", "scene", 0.5)
+    new["scores"]["look"] = 0.125
+    others = [record(2, "new", "v1", "subject", 0.5), record(3, "old", "v1", "scene", 0.5)]
+    text = markdown([new, *others], "n")
+    assert "look of the reference, scene" in text
+    assert "| new | 0.125 [0.125, 0.125] |" in text
+    assert "| old | – |" in text
+
+
 def test_stacking_replaces_a_class_as_a_whole():
     below = {"o": {"class_path": "A", "init_args": {"x": 1}}, "n": {"a": 1, "b": 2}}
     above = {"o": {"class_path": "B"}, "n": {"b": 3}}

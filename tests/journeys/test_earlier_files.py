@@ -223,10 +223,13 @@ def test_a_benchmark_goes_on_and_leaves_what_is_there(earlier):
         ("unguided", "scene"),
     ]
     assert all("error" not in made and 0 < made["scores"]["mf"] <= 1 for made in results)
-    assert len({tuple(made["scores"]) for made in results}) == 1  # measured alike
+    # Measured alike, but for the look, which was not asked for then.
+    assert len({tuple(name for name in made["scores"] if name != "look") for made in results}) == 1
+    assert all(("look" in made["scores"]) == (made["category"] == "scene") for made in results)
     table = (folder / "table.md").read_text()
     assert "latents" in table
     assert "unguided" in table
+    assert "look of the reference, scene" in table
 
 
 @pytest.mark.parametrize("by", ["command", "configuration"])

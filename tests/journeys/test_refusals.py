@@ -54,6 +54,8 @@ from tests.video.test_video import write_audio
         (["--trainer.accelerator", "tpu"], "trainer.accelerator=tpu, trainer.devices=1: no such"),
         (["--trainer.devices", "-2"], "trainer.devices=-2: no such trainer can be had"),
         (["--config", "smm", "--mask", "docs/demo.png"], "SpatialMarginalMean"),
+        (["--config", "flowmotion", "--mask", "docs/demo.png"], "FlowMotion"),
+        (["--config", "flowmotion", "--target", "positions"], "target=positions: FlowMotion"),
         (["--config", "moft", "--confidence", "true"], "confidence"),
     ],
 )

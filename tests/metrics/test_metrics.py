@@ -9,6 +9,7 @@ from ditflow import DitflowError
 from ditflow.functional import Tracks
 from ditflow.functional.tracks import motion_fidelity, released_fidelity, trajectory_error
 from ditflow.metrics import (
+    Look,
     MotionFidelity,
     PromptAdherence,
     TemporalConsistency,
@@ -68,6 +69,10 @@ def test_prompt_adherence_is_the_mean_cosine_over_frames(clip):
     # torchmetrics holds scores at 0 where they would be negative.
     assert metric.compute().item() == pytest.approx(max(cosines.mean().item(), 0), abs=1e-5)
     assert cosines.mean() != 0
+    look = Look(clip)
+    look.update(video, prompt)
+    look.update(video.flip(0), prompt)
+    assert look.compute().item() == pytest.approx(cosines.mean().item(), abs=1e-5)
 
 
 def test_temporal_consistency(clip):

@@ -2,19 +2,17 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 from ditflow.backbones import Backbone, CogVideoXBackbone
 from ditflow.backbones.base import PassInput
+from ditflow.backbones.cogvideox.loading import adapter
 from ditflow.cli import main
-from ditflow.examples.image_to_video import ImageToVideoBackbone
 from ditflow.plan.live_memory import LiveMemory
 from ditflow.plan.recipe import prepare
 from ditflow.settings.stacked import read_settings
 from tests.conftest import tiny_pipeline
-from tests.examples.test_extending import image_to_video_pipeline
 
 
 class Shapeless(CogVideoXBackbone):
@@ -25,12 +23,9 @@ class Shapeless(CogVideoXBackbone):
 
 def load_tiny(kind: str = "5b", shapes: bool = True) -> CogVideoXBackbone:
     """Without the argument names of `load_backbone`."""
-    return (CogVideoXBackbone if shapes else Shapeless)(tiny_pipeline(kind), f"tiny-{kind}")
-
-
-def load_with_image() -> ImageToVideoBackbone:
-    image = np.zeros((40, 32, 3), dtype=np.uint8)
-    return ImageToVideoBackbone(image_to_video_pipeline(), "tiny-i2v", image)
+    if not shapes:
+        return Shapeless(tiny_pipeline(kind), f"tiny-{kind}")
+    return adapter(tiny_pipeline(kind), f"tiny-{kind}")
 
 
 @pytest.fixture
@@ -83,21 +78,18 @@ def test_another_family_is_planned_from_its_configurations():
         assert found[name] == pytest.approx(live.peak, rel=0.05), name
 
 
-def test_what_a_subclass_adds_is_followed():
-    settings = read_settings(
-        {"model": {"backbone": {"class_path": f"{__name__}.load_with_image"}, "block": 1}}
-    )
-    planned = prepare(settings)
-    with_image = planned.planner.plan({}).phases
-    plain = prepare(
-        read_settings({"model": {"backbone": {"class_path": f"{__name__}.load_tiny"}, "block": 1}})
-    )
-    assert planned.planner.shapes.identity() != plain.planner.shapes.identity()
-    working = {phase.name: phase.working for phase in plain.planner.plan({}).phases}
-    assert [phase.name for phase in with_image] == list(working)
-    for phase in with_image:
-        if phase.component == "VAE":  # it works on the video's channels, not on all that go in
-            assert phase.working == working[phase.name]
+def test_an_image_is_encoded_and_given_to_passes():
+    plans = {}
+    for kind in ("5b", "5b-i2v"):
+        loader = {"class_path": f"{__name__}.load_tiny", "init_args": {"kind": kind}}
+        planned = prepare(read_settings({"model": {"backbone": loader, "block": 1}}))
+        plans[kind] = {phase.name: phase.working for phase in planned.planner.plan({}).phases}
+    image = plans["5b-i2v"].pop("encoding the image")
+    assert 0 < image < plans["5b"]["encoding the reference"]
+    assert list(plans["5b"]) == list(plans["5b-i2v"])
+    for name in ("encoding the reference", "decoding"):  # on the video's channels alone
+        assert plans["5b"][name] == plans["5b-i2v"][name]
+    assert plans["5b"]["denoising"] < plans["5b-i2v"]["denoising"]
 
 
 def test_a_family_without_shapes_is_refused_in_one_line(config, capsys):

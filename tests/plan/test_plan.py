@@ -8,12 +8,18 @@ from ditflow.backbones import CogVideoXBackbone
 from ditflow.backbones.base import PassInput
 from ditflow.backbones.loading import empty_backbone
 from ditflow.cli import main
-from ditflow.objectives import AttentionMotionFlow, MotionFeature, SpatialMarginalMean
+from ditflow.objectives import (
+    AttentionMotionFlow,
+    FlowMotion,
+    MotionFeature,
+    SpatialMarginalMean,
+)
 from ditflow.plan.cost import cost
 from ditflow.plan.fitting import Planner, advise
 from ditflow.plan.live_memory import LiveMemory
 from ditflow.plan.phases import Work, phases
 from ditflow.plan.recipe import prepare
+from ditflow.sampling import Sampler, SamplerOptions
 from ditflow.settings.stacked import read_settings
 
 
@@ -67,6 +73,30 @@ def test_the_optimisation_needs_what_was_planned(name, objective, checkpointing,
     found = {phase.name: phase.working for phase in phases(empty_backbone(name).shapes(), planned)}
     real = real_peak(backbone, planned)
     assert found["optimising, block 6"] == pytest.approx(real, rel=0.1)
+
+
+def test_optimising_by_the_prediction_needs_what_was_planned():
+    rope, objective = load_backbone("sprites-rope"), FlowMotion()
+    planned = work(objective=objective, num_frames=9)
+    found = {phase.name: phase.working for phase in phases(rope.shapes(), planned)}
+    shape = rope.latent_shape(9, 64, 64)
+    prompt, positions = rope.encode_prompt("x"), rope.positions(shape)
+    theirs = torch.randn(shape)[0]
+    sampler = Sampler(rope, SamplerOptions(4, 3.0), "x", 0, shape)
+    with LiveMemory() as live:
+        parameter = torch.nn.Parameter(sampler.latents.clone())
+        optimizer = torch.optim.Adam([parameter])
+        outputs = sampler.read(objective, 6, 1, parameter, positions)
+        objective.loss(outputs, theirs).backward()
+        optimizer.step()
+    assert found["optimising"] == pytest.approx(live.peak, rel=0.1)
+    given = PassInput(sampler.latents, torch.tensor(500), prompt, positions)
+    with LiveMemory() as live:
+        rope.denoise(given, prompt, 3.0)
+    assert found["reading its prediction"] == pytest.approx(live.peak, rel=0.1)
+    whole = prepare(read_settings("sprites-rope", "flowmotion")).passes
+    # 8 blocks, two branches; at 5 guided steps 3 Adam steps and the reference's pass.
+    assert (whole.sampling, whole.forward, whole.optimising) == (400, 16 * 5 * 4, 0)
 
 
 @pytest.mark.parametrize("split", [False, True])

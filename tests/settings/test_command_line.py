@@ -48,7 +48,7 @@ def test_without_a_preset_the_default_is_taken(capsys):
 
 
 VALUES = {
-    "--mask": "mask.png", "--confidence": True,
+    "--mask": "mask.png", "--image": "first.png", "--confidence": True,
     "--video": "ref.mp4", "--start-frame": 3, "--num-frames": 9, "--stride": 2, "--height": 48,
     "--width": 80, "--crop": "8,0,64,48", "--fps": 12.0, "--embedding": "m.safetensors",
     "--prompt": ["a b"],

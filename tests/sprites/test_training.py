@@ -84,7 +84,7 @@ def test_latents_are_those_of_their_frames(tmp_path):
     tensors = load_file(tmp_path / "latents" / "000.safetensors")
     save_file(tensors | {"latents": latents.half()}, tmp_path / "latents" / "000.safetensors")
     for crop in (32, 64):
-        data = LikeLatents(tmp_path, 5, seed=0, crop=crop, batch_size=3)
+        data = LikeLatents(tmp_path, 5, seed=0, crop=crop, batch_size=3, frames=9)
         video, latents = next(iter(data))
         assert video.shape == (3, 3, 9, crop, crop)
         pooled = torch.nn.functional.avg_pool2d(video[:, :, 0] / 2 + 0.5, 4)

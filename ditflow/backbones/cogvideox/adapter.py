@@ -85,7 +85,7 @@ class CogVideoXBackbone(TransformerBackbone):
     def latent_shape(self, num_frames: int, height: int, width: int) -> tuple[int, ...]:
         frames = (num_frames - 1) // self.temporal_ratio + 1
         scale = self.pipeline.vae_scale_factor_spatial
-        channels = self.transformer.config.in_channels
+        channels = self.transformer.config.out_channels  # an image's come in beside them
         return 1, frames + self._padding(frames), channels, height // scale, width // scale
 
     def token_grid(self, latent_shape: tuple[int, ...]) -> Grid:
@@ -131,20 +131,23 @@ class CogVideoXBackbone(TransformerBackbone):
         return positions_at(self.transformer, coordinates)
 
     def run(self, given: PassInput) -> torch.Tensor:
-        latents, timestep, prompt, positions = given
+        latents, timestep, prompt, positions, _ = given
+        # Of 1.5 with an image: what it was trained with, always the same.
+        ofs = None if self.transformer.config.ofs_embed_dim is None else latents.new_full((1,), 2.0)
         with self.positioned(positions, tuple(latents.shape)):
             return self.transformer(
-                hidden_states=self.model_input(latents),
+                hidden_states=self.model_input(given),
                 encoder_hidden_states=prompt,
                 timestep=torch.as_tensor(timestep, device=self.device).expand(latents.shape[0]),
+                ofs=ofs,
                 image_rotary_emb=positions if self.rotary else None,
                 return_dict=False,
             )[0]
 
-    def model_input(self, latents: torch.Tensor) -> torch.Tensor:
+    def model_input(self, given: PassInput) -> torch.Tensor:
         """What the transformer is given of latents [B, F, C, h, w]; a model that is given more
         beside them, such as an image's, adds it here."""
-        return latents.to(self.dtype)
+        return given.latents.to(self.dtype)
 
     def positioned(
         self, positions: Positions, latent_shape: tuple[int, ...]

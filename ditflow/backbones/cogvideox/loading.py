@@ -8,6 +8,7 @@ from diffusers import (
     AutoencoderKLCogVideoX,
     CogVideoXDDIMScheduler,
     CogVideoXDPMScheduler,
+    CogVideoXImageToVideoPipeline,
     CogVideoXPipeline,
     CogVideoXTransformer3DModel,
     DiffusionPipeline,
@@ -15,12 +16,15 @@ from diffusers import (
 from transformers import T5Config, T5EncoderModel
 
 from ditflow.backbones.cogvideox.adapter import CogVideoXBackbone
+from ditflow.backbones.cogvideox.image_to_video import CogVideoXImageBackbone
 from ditflow.backbones.cogvideox.published import PUBLISHED, TEXT_ENCODER
 from ditflow.backbones.cogvideox.tiling import enable_tiling
 from ditflow.backbones.pretrained import check_scheduler, configurations, empty, from_pretrained
 
+KINDS = CogVideoXPipeline, CogVideoXImageToVideoPipeline
 
-def load_pipeline(options: Mapping[str, Any], device: torch.device) -> CogVideoXPipeline:
+
+def load_pipeline(options: Mapping[str, Any], device: torch.device) -> DiffusionPipeline:
     """A pipeline in main memory, or, if it is quantised, where it computes.
 
     Args:
@@ -31,7 +35,7 @@ def load_pipeline(options: Mapping[str, Any], device: torch.device) -> CogVideoX
         DitflowError: it cannot be had.
     """
     check_scheduler(options, ("ddim", "dpm"))
-    pipeline = from_pretrained(CogVideoXPipeline, options, device)
+    pipeline = from_pretrained(KINDS, options, device)
     if options["scheduler"] != "own":
         ddim = options["scheduler"] == "ddim"
         kind = CogVideoXDDIMScheduler if ddim else CogVideoXDPMScheduler
@@ -43,7 +47,7 @@ def load_pipeline(options: Mapping[str, Any], device: torch.device) -> CogVideoX
     return pipeline
 
 
-def empty_pipeline(name: str, dtype: torch.dtype) -> CogVideoXPipeline:
+def empty_pipeline(name: str, dtype: torch.dtype) -> DiffusionPipeline:
     """A pipeline on the meta device, with no weights and no tokenizer: an embedded one, a folder's,
     a published model's, or any other of the hub.
 
@@ -52,11 +56,14 @@ def empty_pipeline(name: str, dtype: torch.dtype) -> CogVideoXPipeline:
     """
     transformer, vae, text_encoder = _configs(name)
     with torch.device("meta"):
-        return CogVideoXPipeline(
+        made = empty(CogVideoXTransformer3DModel, transformer, dtype)
+        # The latents of an image come in beside the video's.
+        kind = KINDS[made.config.in_channels != made.config.out_channels]
+        return kind(
             tokenizer=None,
             text_encoder=T5EncoderModel(T5Config(**text_encoder)),
             vae=AutoencoderKLCogVideoX.from_config(dict(vae)),
-            transformer=empty(CogVideoXTransformer3DModel, transformer, dtype),
+            transformer=made,
             scheduler=CogVideoXDPMScheduler(),
         )
 
@@ -77,11 +84,16 @@ def adapter(
     pipeline: DiffusionPipeline, name: str, options: dict[str, Any] | None = None
 ) -> CogVideoXBackbone:
     """Of a pipeline that was loaded or made here."""
-    return CogVideoXBackbone(pipeline, name, options)
+    return _adapter_class(pipeline)(pipeline, name, options)
 
 
 def adapter_of_stock(pipeline: DiffusionPipeline) -> CogVideoXBackbone | None:
     """Of any pipeline around this family's transformer, which is left as it is; else none."""
     if isinstance(getattr(pipeline, "transformer", None), CogVideoXTransformer3DModel):
-        return CogVideoXBackbone(pipeline, "the pipeline", install=False)
+        return _adapter_class(pipeline)(pipeline, "the pipeline", install=False)
     return None
+
+
+def _adapter_class(pipeline: DiffusionPipeline) -> type[CogVideoXBackbone]:
+    with_image = isinstance(pipeline, CogVideoXImageToVideoPipeline)
+    return CogVideoXImageBackbone if with_image else CogVideoXBackbone

@@ -19,7 +19,8 @@ class CogVideoXHooks(PipelineHooks):
         return schedule_of(self.scheduler)
 
     def latent_shape(self, hidden_states: torch.Tensor) -> tuple[int, ...]:
-        return tuple(hidden_states.shape)
+        batch, frames, _, *size = hidden_states.shape  # an image's channels may be among them
+        return batch, frames, self.pipeline.transformer.config.out_channels, *size
 
     def in_layout(self, latents: torch.Tensor) -> torch.Tensor:
         return latents

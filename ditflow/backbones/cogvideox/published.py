@@ -25,6 +25,10 @@ _5B = {
 PUBLISHED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "THUDM/CogVideoX-2b": ({"num_layers": 30, "num_attention_heads": 30}, {}),
     "THUDM/CogVideoX-5b": (_5B, {"scaling_factor": 0.7}),
+    "THUDM/CogVideoX-5b-I2V": (
+        {**_5B, "in_channels": 32, "use_learned_positional_embeddings": True},
+        {"scaling_factor": 0.7},
+    ),
     "THUDM/CogVideoX1.5-5B": (
         {
             **_5B,

@@ -46,6 +46,7 @@ class CogVideoXSolver(Solver):
         self.schedule = schedule_of(self.scheduler)
         self.timesteps = self.scheduler.timesteps
         self.num_steps = num_steps
+        self.stochastic = isinstance(self.scheduler, CogVideoXDPMScheduler)
         self._jump = 1
 
     def start(self, noise: torch.Tensor) -> torch.Tensor:
@@ -78,6 +79,12 @@ class CogVideoXSolver(Solver):
             return_dict=False,
         )
         return latents
+
+    def clean(self, step: int) -> tuple[float, float]:
+        if self.scheduler.config.prediction_type != "v_prediction":
+            return super().clean(step)
+        signal = self.scheduler.alphas_cumprod[int(self.timesteps[step])].item()
+        return signal**0.5, -((1 - signal) ** 0.5)
 
     def noised(self, latents: torch.Tensor, noise: torch.Tensor, step: int) -> torch.Tensor:
         return self.scheduler.add_noise(latents, noise, self.timesteps[step][None])

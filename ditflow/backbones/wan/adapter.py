@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from copy import copy
-from typing import Any
+from typing import Any, Self
 
 import torch
-from diffusers import WanPipeline
+from diffusers import DiffusionPipeline, WanPipeline
 from diffusers.models.transformers.transformer_wan import WanTransformerBlock
 from torch.nn import Module, ModuleList
 
@@ -62,6 +62,11 @@ class WanBackbone(TransformerBackbone):
             if install:
                 second.transformer.requires_grad_(False).eval()
                 second._install()
+
+    def _over(self, pipeline: DiffusionPipeline, options: dict[str, Any]) -> Self:
+        other = super()._over(pipeline, options)
+        other.second = None  # it is as large as the first, and plans follow that one
+        return other
 
     @property
     def blocks(self) -> ModuleList:
@@ -131,7 +136,7 @@ class WanBackbone(TransformerBackbone):
     def latent_shape(self, num_frames: int, height: int, width: int) -> tuple[int, ...]:
         frames = (num_frames - 1) // self.temporal_ratio + 1
         scale = self.pipeline.vae_scale_factor_spatial
-        return 1, frames, self.transformer.config.in_channels, height // scale, width // scale
+        return 1, frames, self.transformer.config.out_channels, height // scale, width // scale
 
     def token_grid(self, latent_shape: tuple[int, ...]) -> Grid:
         return token_grid(self.transformer, latent_shape)
@@ -187,21 +192,23 @@ class WanBackbone(TransformerBackbone):
         return positions_at(self.transformer, coordinates)
 
     def run(self, given: PassInput) -> torch.Tensor:
-        latents, timestep, prompt, positions = given
-        timestep = torch.as_tensor(timestep, device=self.device)
+        with rotated_by(self.transformer, given.positions):
+            prediction = self.transformer(
+                **self.model_input(given), encoder_hidden_states=given.prompt, return_dict=False
+            )[0]
+        return prediction.transpose(1, 2)
+
+    def model_input(self, given: PassInput) -> dict[str, Any]:
+        """What the transformer is given beside a prompt; a model that is given more, such as an
+        image's, adds it here."""
+        latents = given.latents.transpose(1, 2)
+        timestep = torch.as_tensor(given.timestep, device=self.device)
         if self.pipeline.config.expand_timesteps:  # a timestep for each token
-            frames, height, width = self.token_grid(tuple(latents.shape))
+            frames, height, width = self.token_grid(tuple(given.latents.shape))
             timestep = timestep.float().expand(latents.shape[0], frames * height * width)
         else:
             timestep = timestep.expand(latents.shape[0])
-        with rotated_by(self.transformer, positions):
-            prediction = self.transformer(
-                hidden_states=latents.transpose(1, 2).to(self.dtype),
-                timestep=timestep,
-                encoder_hidden_states=prompt,
-                return_dict=False,
-            )[0]
-        return prediction.transpose(1, 2)
+        return {"hidden_states": latents.to(self.dtype), "timestep": timestep}
 
     def denoise(
         self, given: PassInput, negative_prompt: torch.Tensor | None, guidance_scale: float

@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from diffusers import UniPCMultistepScheduler
+from diffusers import UniPCMultistepScheduler, WanImageToVideoPipeline
 
 from ditflow.backbones.pipeline_hooks import PipelineHooks
 from ditflow.backbones.solver import Schedule
@@ -23,11 +23,18 @@ class WanHooks(PipelineHooks):
         return schedule_of(self.scheduler)
 
     def latent_shape(self, hidden_states: torch.Tensor) -> tuple[int, ...]:
-        batch, channels, frames, height, width = hidden_states.shape
-        return batch, frames, channels, height, width
+        batch, _, frames, height, width = hidden_states.shape  # an image's channels may be there
+        return batch, frames, self.pipeline.transformer.config.out_channels, height, width
 
     def in_layout(self, latents: torch.Tensor) -> torch.Tensor:
         return latents.transpose(1, 2)
+
+    def put_latents(self, hidden_states: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
+        changed = super().put_latents(hidden_states, latents)
+        pipeline = self.pipeline
+        if isinstance(pipeline, WanImageToVideoPipeline) and pipeline.config.expand_timesteps:
+            changed[:, :, 0] = hidden_states[:, :, 0]  # the image's
+        return changed
 
     def put_positions(self, positions: Positions, latent_shape: tuple[int, ...]) -> dict[str, Any]:
         self.entered.enter_context(rotated_by(self.pipeline.transformer, positions))

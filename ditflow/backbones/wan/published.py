@@ -17,6 +17,19 @@ TEXT_ENCODER: dict[str, Any] = {
 """Of UMT5 XXL, which all of them read prompts with."""
 
 
+IMAGE_ENCODER: dict[str, Any] = {
+    "hidden_size": 1280,
+    "intermediate_size": 5120,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 16,
+    "patch_size": 14,
+    "hidden_act": "gelu",
+}
+"""Of CLIP ViT-H/14, which Wan 2.1 looks at images with."""
+
+_IMAGE = {"_class_name": "WanImageToVideoPipeline"}
+
+
 class Published(NamedTuple):
     """A model's configurations.
 
@@ -37,6 +50,12 @@ PUBLISHED = {
     ),
     "Wan-AI/Wan2.1-T2V-14B-Diffusers": Published({}, {}, {}),
     "Wan-AI/Wan2.2-T2V-A14B-Diffusers": Published({}, {}, {"boundary_ratio": 0.875}),
+    "Wan-AI/Wan2.1-I2V-14B-480P-Diffusers": Published(
+        {"in_channels": 36, "image_dim": 1280, "added_kv_proj_dim": 5120}, {}, _IMAGE
+    ),
+    "Wan-AI/Wan2.2-I2V-A14B-Diffusers": Published(
+        {"in_channels": 36}, {}, {**_IMAGE, "boundary_ratio": 0.9}
+    ),
     "Wan-AI/Wan2.2-TI2V-5B-Diffusers": Published(
         {
             "num_attention_heads": 24,

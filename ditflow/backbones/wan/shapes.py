@@ -1,10 +1,15 @@
 """Wan in shapes alone."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from copy import deepcopy
+from typing import Any
 
 import torch
+from transformers import PreTrainedModel
 
-from ditflow.backbones.shapes import Component
+from ditflow.backbones.base import Backbone
+from ditflow.backbones.shapes import Component, fake, weights_of
 from ditflow.backbones.transformer_shapes import TransformerShapes
 
 
@@ -15,10 +20,26 @@ class WanShapes(TransformerShapes):
         return torch.float32
 
     def weights(self, dtype: torch.dtype, bits: int | None = None) -> Mapping[Component, list[int]]:
-        found = super().weights(dtype, bits)
-        if self.pipeline.transformer_2 is None:
-            return found
-        return {**found, "second transformer": found["transformer"]}
+        found = dict(super().weights(dtype, bits))
+        if self.pipeline.transformer_2 is not None:
+            found["second transformer"] = found["transformer"]
+        if (encoder := self._image_encoder()) is not None:
+            found["image encoder"] = weights_of(encoder, torch.float32)
+        return found
+
+    @contextmanager
+    def faked(self, *args: Any, **kwargs: Any) -> Iterator[Backbone]:
+        encoder = self._image_encoder()
+        with super().faked(*args, **kwargs) as backbone:
+            if encoder is not None:
+                faked = {"image_encoder": fake(encoder, torch.float32), "image_processor": None}
+                backbone.pipeline.register_modules(**faked)  # type: ignore[attr-defined]
+            yield backbone
+
+    def _image_encoder(self) -> PreTrainedModel | None:
+        own = getattr(self.pipeline, "image_encoder", None)
+        with torch.device("meta"):
+            return None if own is None else type(own)(deepcopy(own.config))
 
     def part_of_video(
         self, num_frames: int, height: int, width: int, *, decoding: bool, tiling: bool

@@ -77,6 +77,9 @@ class FlowSolver(Solver):
         self.schedule = schedule_of(self.scheduler)
         self.timesteps, self.sigmas = self.scheduler.timesteps, self.scheduler.sigmas
 
+    def clean(self, step: int) -> tuple[float, float]:
+        return 1.0, -self.sigmas[step].item()
+
     def noised(self, latents: torch.Tensor, noise: torch.Tensor, step: int) -> torch.Tensor:
         sigma = self.sigmas[step]
         return sigma * noise + (1 - sigma) * latents

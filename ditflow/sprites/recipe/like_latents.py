@@ -26,7 +26,7 @@ class LikeLatents(IterableDataset):
         seed: int,
         crop: int,
         batch_size: int,
-        frames: int = 9,
+        frames: int,
     ):
         self.folder, self.clips_seed, self.seed = folder, clips_seed, seed
         self.crop, self.batch_size, self.frames = crop, batch_size, frames
@@ -59,12 +59,12 @@ class LikeLatents(IterableDataset):
 
 
 class LatentFrames(LightningDataModule):
-    """Crops first, whole frames last.
+    """Crops of short clips first, whole clips last.
 
     Args:
         folder: holds `latents`, of `encode_shards`.
         seed: that these were made with, and of the batches.
-        full_from_epoch: which epochs have whole frames.
+        full_from_epoch: which epochs have whole clips.
     """
 
     trainer: Trainer
@@ -81,6 +81,8 @@ class LatentFrames(LightningDataModule):
             self.seed,
             self.seed * 1_000_003 + epoch,
             crop=SIZE if full else SIZE // 2,
-            batch_size=2 if full else 6,
+            batch_size=1 if full else 6,
+            # What later frames take over from those before is learned from whole clips only.
+            frames=NUM_FRAMES if full else 9,
         )
         return DataLoader(batches, batch_size=None)

@@ -75,7 +75,7 @@ class Recipe:
         data = VAEClips(self.seed, full_from_epoch=crop_epochs)
         self._fit(VAETraining(build_vae(), epochs), data, "vae", processes=1)
 
-    def wan_vae(self, epochs: int = 28, crop_epochs: int = 20) -> None:
+    def wan_vae(self, epochs: int = 24, crop_epochs: int = 16) -> None:
         """Train Wan's VAE on frames and on the latents that the other VAE made of them: so one
         transformer's training data serve the other's as well. Arguments as of `vae`."""
         data = LatentFrames(self.work, self.seed, full_from_epoch=crop_epochs)
