@@ -166,6 +166,7 @@ class FitMotion(Node):
             },
             "optional": {
                 "mask": _input("MASK", known["mask"].said),
+                "image": _input("IMAGE", known["image"].said),
                 "method": (methods, {"default": UNSET, "tooltip": said}),
                 "num_frames": widgets.count(known["num_frames"], "the model's own"),
                 "steps": widgets.count(known["steps"], "the preset's"),
@@ -181,6 +182,7 @@ class FitMotion(Node):
         target: str = UNSET,
         seed: int = 0,
         mask: torch.Tensor | None = None,
+        image: torch.Tensor | None = None,
         method: str = UNSET,
         num_frames: int = 0,
         steps: int = 0,
@@ -196,6 +198,7 @@ class FitMotion(Node):
                 config=[backbone.preset, *_said(method=method).values()],
                 backbone=backbone.backbone,
                 mask=as_mask(mask),
+                image=first_of(image),
                 progress=False,
                 callbacks=[shown],
                 **given,
@@ -222,7 +225,10 @@ class ApplyMotion(Node):
                 "prompts": widgets.text("", prompts),
                 "seed": widgets.seed(seed, -1),
             },
-            "optional": {"options": widgets.more_options(widgets.plain(known))},
+            "optional": {
+                "image": _input("IMAGE", known["image"].said),
+                "options": widgets.more_options(widgets.plain(known)),
+            },
         }
 
     def run(
@@ -231,6 +237,7 @@ class ApplyMotion(Node):
         motion: MotionEmbedding,
         prompts: str = "",
         seed: int = -1,
+        image: torch.Tensor | None = None,
         options: str = "",
     ) -> tuple[list[torch.Tensor]]:
         """For each prompt a video [T, h, w, 3]."""
@@ -241,6 +248,7 @@ class ApplyMotion(Node):
                 prompts.splitlines() or None,
                 seeds=None if seed < 0 else seed,
                 backbone=backbone.backbone,
+                image=first_of(image),
                 progress=False,
                 callbacks=[shown],
                 **given,
@@ -323,6 +331,11 @@ def as_video(images: torch.Tensor) -> torch.Tensor:
     """ComfyUI's frames [T, h, w, 3 or 4] as a video [T, 3, h, w]; what upscaling has pushed out of
     [0, 1] is clamped."""
     return images[..., :3].movedim(-1, 1).clamp(0, 1)
+
+
+def first_of(images: torch.Tensor | None) -> torch.Tensor | None:
+    """The first of ComfyUI's images as one [3, h, w]."""
+    return None if images is None else as_video(images)[0]
 
 
 def as_images(video: torch.Tensor) -> torch.Tensor:
