@@ -62,6 +62,7 @@ except model_management.InterruptProcessingException:
 """
 
 
+@pytest.mark.slow
 def test_a_comfyui_without_what_ditflow_needs(comfyui):
     assert main(["comfyui", "install", str(comfyui), "--python", sys.executable]) == 0
     (comfyui / "models" / "ditflow").mkdir(parents=True)
