@@ -134,7 +134,7 @@ def test_motions_are_listed_numbered_and_kept_inside(frames, comfyui, monkeypatc
         SaveMotion().run(Motion(), name)
     (comfyui / "shared").mkdir()
     (comfyui / "shared" / "more.safetensors").touch()
-    expected = ["more", "people/run", "walk", "walk-2"]
+    expected = ["more", "people/run", "walk-2", "walk"]
     assert listed() == [f"{name}.safetensors" for name in expected]
     before = LoadMotion.IS_CHANGED("walk.safetensors")
     (comfyui / "models" / "ditflow" / "walk.safetensors").write_bytes(b"other")
@@ -171,7 +171,7 @@ def test_options_of_loading():
         LoadBackbone().run("sprites-rope", offload="model", options="device: cpu")
 
 
-def test_inputs_say_what_the_options_say():
+def test_inputs_say_what_the_options_say(comfyui):
     for name, node in NODE_CLASS_MAPPINGS.items():
         assert NODE_DISPLAY_NAME_MAPPINGS[name].endswith("(ditflow)")
         assert node.DESCRIPTION
