@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 import yaml
+from lightning import Callback
 
 from ditflow.assembly.loading import Size, load
 from ditflow.assembly.run import Fit, Run
@@ -42,6 +43,7 @@ def fit(
     output: Path | str | None = None,
     overwrite: bool = False,
     progress: bool = True,
+    callbacks: Sequence[Callback] = (),
     **options: Any,
 ) -> Fit:
     """Learn the motion of a video, and make a new video with it for each prompt.
@@ -73,6 +75,7 @@ def fit(
             a folder nothing is written.
         overwrite: replace what an earlier run left there.
         progress: show progress bars.
+        callbacks: Lightning's, more of them.
         options: the command's short options by name (`seed`, `mask`, `num_frames`, `steps`,
             `guidance_scale`, `injection`, `dtype`, `device`, ...), and the arguments of
             `MotionTransfer` and `MotionDataModule`. A mask may be in memory, too,
@@ -100,10 +103,10 @@ def fit(
         _put_in_memory(run, given)
         run.check_fit()
         if fit_folder is None:
-            return run.fit(progress=progress)
+            return run.fit(None, callbacks, progress)
         with fit_folder.claim():
             _write_config(fit_folder.folder, settings, run)
-            return run.fit(fit_folder.folder, progress=progress)
+            return run.fit(fit_folder.folder, callbacks, progress)
 
 
 def predict(
@@ -115,6 +118,7 @@ def predict(
     output: Path | str | None = None,
     overwrite: bool = False,
     progress: bool = True,
+    callbacks: Sequence[Callback] = (),
     **options: Any,
 ) -> list[torch.Tensor]:
     """Put a learned motion into new videos, with no optimisation and no reference video.
@@ -138,6 +142,7 @@ def predict(
             written.
         overwrite: replace videos of the same names there.
         progress: show progress bars.
+        callbacks: Lightning's, more of them.
         options: the command's short options by name (`injection`, `guidance_scale`, `dtype`, ...)
             and what of `MotionTransfer`'s arguments is of sampling. An `image` may be in memory.
 
@@ -152,7 +157,7 @@ def predict(
     with notices_silenced(), usual_torch():
         settings, run = prediction(embedding, prompts, seeds, backbone, **options)
         if output is None:
-            return run.predict(progress=progress)
+            return run.predict(None, callbacks, progress)
         folder = Path(output).expanduser()
         with claim(folder):
             if overwrite:
@@ -161,7 +166,7 @@ def predict(
                 names = [escape(path.name) for path in run.predictions(folder).paths()]
                 refuse_results(folder, names, resumable=False)
             _write_config(folder, settings, run)
-            return run.predict(folder, progress=progress)
+            return run.predict(folder, callbacks, progress)
 
 
 def prediction(

@@ -74,6 +74,7 @@ COMMANDS = (
     Command("benchmark", "benchmark:benchmark", "--config MANIFEST --output DIR", own_parser=True),
     Command("page", "page:page", "DIR"),
     Command("app", "app:app", "[--config PRESET]"),
+    Command("comfyui install", "comfyui:install", "DIR [--python VENV]"),
     Command("rate make", "rate:make", "--results DIR --output DIR"),
     Command("rate figure", "rate:figure", "answers-*.json --key DIR/key.json --output DIR"),
     Command("presets", "presets:presets", "[NAME]"),

@@ -19,7 +19,8 @@ SEEDS = range(-(2**63), 2**64)
 
 # Half of a surrogate pair, as of a command line that is no UTF-8, cannot be written.
 Text = Annotated[str, Meta(max_length=10_000, pattern="^[^\ud800-\udfff]*$")]
-Count = Annotated[int, Meta(ge=1, le=10_000)]
+MOST_COUNT = 10_000
+Count = Annotated[int, Meta(ge=1, le=MOST_COUNT)]
 Size = Annotated[int, Meta(ge=1, le=2**15)]
 Frame = Annotated[int, Meta(ge=0, le=2**31)]
 Timestep = Annotated[int, Meta(ge=0, le=10**6)] | Annotated[float, Meta(ge=0, le=10**6)]
