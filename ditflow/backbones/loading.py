@@ -66,7 +66,7 @@ def load_backbone(
     """Load a CogVideoX or a Wan pipeline as a frozen backbone.
 
     Args:
-        name: `sprites-rope`, `sprites-sincos` or `sprites-wan` (embedded), a folder in diffusers'
+        name: `sprites-rope` or `sprites-sincos` (embedded), a folder in diffusers'
             layout, or a hub name such as `THUDM/CogVideoX-5b` or
             `Wan-AI/Wan2.1-T2V-1.3B-Diffusers`, the only case that may download.
         dtype: of the frozen weights; what is optimised is always float32.

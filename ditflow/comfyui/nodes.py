@@ -1,7 +1,6 @@
 """The nodes. Each is a class as ComfyUI takes it, and calls what the commands and Python call."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,21 +11,16 @@ from ditflow.assembly.calls import fit, predict
 from ditflow.assembly.loading import load
 from ditflow.backbones.base import Backbone
 from ditflow.backbones.loading import load_backbone
-from ditflow.callbacks import ProgressFile
-from ditflow.comfyui import host, widgets
+from ditflow.comfyui import widgets
+from ditflow.comfyui.frames import as_images, as_mask, as_video, first_of
+from ditflow.comfyui.motions import LoadMotion, SaveMotion
+from ditflow.comfyui.node import BACKBONE, MOTION, Inputs, Node, typed
 from ditflow.comfyui.widgets import UNSET, Input
-from ditflow.embedding.description import describe_embedding
 from ditflow.embedding.motion_embedding import MotionEmbedding
 from ditflow.preview.reading import Preview, as_table, check_flow
-from ditflow.runs.progress import RunProgress
 from ditflow.settings.options import DEFAULT_PRESET
 from ditflow.settings.stacked import read_settings
 from ditflow.utils.shipped import PRESETS, shipped_files
-
-BACKBONE, MOTION = "DITFLOW_BACKBONE", "DITFLOW_MOTION"
-"""Types of what goes from node to node."""
-
-Inputs = dict[str, dict[str, Input]]
 
 
 @dataclass(frozen=True)
@@ -35,38 +29,6 @@ class PresetBackbone:
 
     preset: str
     backbone: Backbone
-
-
-class Node:
-    """What every node has: how far it is shows in ComfyUI's bar, and its stop button ends it.
-
-    Args:
-        progress: gives what shows it.
-    """
-
-    CATEGORY = "ditflow"
-    FUNCTION = "run"
-
-    DESCRIPTION = ""
-    run: Callable[..., tuple[Any, ...]]
-
-    @classmethod
-    def INPUT_TYPES(cls) -> Inputs:
-        raise NotImplementedError
-
-    def __init_subclass__(cls) -> None:
-        cls.DESCRIPTION = cls.__doc__ or ""
-
-    def __init__(self, progress: Callable[[], host.Show] = host.progress):
-        self.progress = progress
-
-    @contextmanager
-    def working(self) -> Iterator[ProgressFile]:
-        """Context of a node's work, as the callback of a run that shows it. ComfyUI has its nodes
-        in torch's inference mode, of whose tensors no one can take a gradient."""
-        host.make_room()
-        with torch.inference_mode(False), torch.enable_grad(), _Shown(self.progress()) as shown:
-            yield ProgressFile(shown)
 
 
 class LoadBackbone(Node):
@@ -119,7 +81,7 @@ class PreviewMotion(Node):
         return {
             "required": _reference(),
             "optional": {
-                "mask": _input("MASK", known["mask"].said),
+                "mask": typed("MASK", known["mask"].said),
                 "num_frames": widgets.count(known["num_frames"], "the model's own"),
             },
         }
@@ -165,8 +127,8 @@ class FitMotion(Node):
                 "seed": widgets.seed(known["seed"]),
             },
             "optional": {
-                "mask": _input("MASK", known["mask"].said),
-                "image": _input("IMAGE", known["image"].said),
+                "mask": typed("MASK", known["mask"].said),
+                "image": typed("IMAGE", known["image"].said),
                 "method": (methods, {"default": UNSET, "tooltip": said}),
                 "num_frames": widgets.count(known["num_frames"], "the model's own"),
                 "steps": widgets.count(known["steps"], "the preset's"),
@@ -220,13 +182,13 @@ class ApplyMotion(Node):
         prompts = "Of the videos to make, one a line; by default the fit's."
         return {
             "required": {
-                "backbone": _input(BACKBONE, "That was fitted on."),
-                "motion": _input(MOTION, "Of a fit, or a file."),
+                "backbone": typed(BACKBONE, "That was fitted on."),
+                "motion": typed(MOTION, "Of a fit, or a file."),
                 "prompts": widgets.text("", prompts),
                 "seed": widgets.seed(seed, -1),
             },
             "optional": {
-                "image": _input("IMAGE", known["image"].said),
+                "image": typed("IMAGE", known["image"].said),
                 "options": widgets.more_options(widgets.plain(known)),
             },
         }
@@ -256,48 +218,6 @@ class ApplyMotion(Node):
             return ([as_images(video) for video in videos],)
 
 
-class LoadMotion(Node):
-    """Take a motion from ComfyUI's models/ditflow."""
-
-    RETURN_TYPES = (MOTION, "STRING")
-    RETURN_NAMES = ("motion", "description")
-
-    @classmethod
-    def INPUT_TYPES(cls) -> Inputs:
-        said = "In models/ditflow: saved by a node, or the motion.safetensors of a fit."
-        return {"required": {host.FILE: (host.motion_files(), {"tooltip": said})}}
-
-    @classmethod
-    def IS_CHANGED(cls, file: str) -> str:
-        return host.stamp(file)
-
-    def run(self, file: str) -> tuple[MotionEmbedding, str]:
-        """The motion, and in a table what is in it."""
-        with torch.inference_mode(False):
-            motion = MotionEmbedding.load(host.find_motion(file))
-        return motion, describe_embedding(motion)
-
-
-class SaveMotion(Node):
-    """Keep a motion in ComfyUI's models/ditflow, for Load motion, `ditflow predict` and others."""
-
-    RETURN_TYPES = ("STRING",)
-    RETURN_NAMES = ("file",)
-    OUTPUT_NODE = True
-
-    @classmethod
-    def INPUT_TYPES(cls) -> Inputs:
-        said = "Of the file; numbered where that is taken."
-        name = widgets.text("motion", said, multiline=False)
-        return {"required": {"motion": _input(MOTION, "Of a fit."), "name": name}}
-
-    def run(self, motion: MotionEmbedding, name: str) -> tuple[str]:
-        """The path of the file."""
-        path = host.new_motion(name)
-        motion.save(path)
-        return (str(path),)
-
-
 NODES: Sequence[tuple[str, type[Node]]] = (
     ("Load backbone", LoadBackbone),
     ("Preview motion", PreviewMotion),
@@ -315,51 +235,12 @@ NODE_DISPLAY_NAME_MAPPINGS: Mapping[str, str] = {
 }
 
 
-class _Shown(RunProgress):
-    """A run's progress, in a node's bar."""
-
-    def __init__(self, show: host.Show):
-        super().__init__()
-        self.show = show
-
-    def update(self, **changes: Any) -> None:
-        super().update(**changes)
-        self.show(round(1000 * self.now.fraction), 1000)
-
-
-def as_video(images: torch.Tensor) -> torch.Tensor:
-    """ComfyUI's frames [T, h, w, 3 or 4] as a video [T, 3, h, w]; what upscaling has pushed out of
-    [0, 1] is clamped."""
-    return images[..., :3].movedim(-1, 1).clamp(0, 1)
-
-
-def first_of(images: torch.Tensor | None) -> torch.Tensor | None:
-    """The first of ComfyUI's images as one [3, h, w]."""
-    return None if images is None else as_video(images)[0]
-
-
-def as_images(video: torch.Tensor) -> torch.Tensor:
-    """A video [T, 3, h, w] as ComfyUI's frames [T, h, w, 3]."""
-    return video.movedim(1, -1).float().cpu().contiguous()
-
-
-def as_mask(mask: torch.Tensor | None) -> torch.Tensor | None:
-    """ComfyUI's mask, [h, w], [T, h, w] or [T, 1, h, w], without the channel."""
-    if mask is None:
-        return None
-    return (mask[:, 0] if mask.dim() == 4 else mask).clamp(0, 1)
-
-
 def _reference() -> dict[str, Input]:
     frames = "The reference: frames of a video, at as many a second as the model makes."
     return {
-        "backbone": _input(BACKBONE, "Of Load backbone."),
-        "frames": _input("IMAGE", frames),
+        "backbone": typed(BACKBONE, "Of Load backbone."),
+        "frames": typed("IMAGE", frames),
     }
-
-
-def _input(kind: str, tooltip: str) -> Input:
-    return kind, {"tooltip": tooltip}
 
 
 def _said(**options: Any) -> dict[str, Any]:

@@ -10,7 +10,8 @@ import torch
 
 from ditflow.comfyui import NODE_CLASS_MAPPINGS, NODE_DISPLAY_NAME_MAPPINGS
 from ditflow.comfyui.install import WORKFLOWS
-from ditflow.comfyui.nodes import FitMotion, LoadBackbone, LoadMotion, PresetBackbone, SaveMotion
+from ditflow.comfyui.motions import LoadMotion, SaveMotion
+from ditflow.comfyui.nodes import FitMotion, LoadBackbone, PresetBackbone
 from ditflow.comfyui.widgets import UNSET, plain, run_options
 from ditflow.errors import DitflowError
 from ditflow.settings.stacked import read_settings
