@@ -252,7 +252,7 @@ def _write_config(folder: Path, settings: Settings, run: Run) -> None:
     whole, backbone = settings.configuration(), run.module.backbone
     if not settings.own_loader:
         if backbone.options.keys() == signature(load_backbone).parameters.keys():
-            whole["model"]["backbone"]["init_args"] = backbone.options | backbone.recorded_options
+            whole["model"]["backbone"]["init_args"] = backbone.recorded_options
         else:
             del whole["model"]["backbone"]
     for name in ("video", "mask", "image"):

@@ -20,6 +20,7 @@ from torch.utils.backend_registration import (
 
 from ditflow import MotionTransfer
 from ditflow.backbones import CogVideoXBackbone
+from ditflow.backbones.base import PassInput
 from ditflow.backbones.cogvideox.solver import CogVideoXSolver, Scheduler
 from ditflow.backbones.loading import Dtype, empty_backbone
 from ditflow.backbones.shapes import fake
@@ -101,8 +102,8 @@ class LeftOnCPU(Pretended):
 class TooWide(Pretended):
     """With another."""
 
-    def model_input(self, latents: Tensor) -> Tensor:
-        return latents.float()
+    def model_input(self, given: PassInput) -> Tensor:
+        return given.latents.float()
 
 
 class PretendedWan(WanBackbone):

@@ -24,6 +24,7 @@ OPTIONS = {
     "scheduler": "own",
     "vae_slicing": False,
     "vae_tiling": False,
+    "flow_shift": None,
 }
 
 

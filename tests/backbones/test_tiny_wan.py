@@ -44,7 +44,7 @@ def test_fit_and_predict(config, reference_video, tmp_path, capsys, target):
         main([*fit_of(config, reference_video), "--target", target, "--output", str(output)]) == 0
     )
     header = MotionEmbedding.load(output / "motion.safetensors").header
-    assert (header.family, header.backbone, header.fps) == ("wan", "tiny-wan", 16)
+    assert (header.family, header.backbone, header.fps) == ("wan", "tiny-wan", 8)
     assert header.scheduler == "UniPCMultistepScheduler"
     assert (output / "video.mp4").stat().st_size > 0
     given = ["predict", "--config", config, "--embedding", str(output / "motion.safetensors")]

@@ -48,7 +48,7 @@ def test_table1_has_every_row_and_davis_enough_videos():
     folder = shipped("configs") / "benchmark"
     for name in ("sprites-table1", "davis-table1"):
         content = yaml.safe_load((folder / f"{name}.yaml").read_text())
-        assert len(content["methods"]) == 6
+        assert len(content["methods"]) == 7
         assert len(content["backbones"]) == 2
     listed = content["references"]["init_args"]["videos"]
     videos = VideoList([Reference(**video) for video in listed]).listed
