@@ -227,7 +227,7 @@ def test_a_configuration_names_no_backbone_that_it_would_not_load(rope, tmp_path
         read_settings(str(tmp_path / "config.yaml"))
         return yaml.safe_load((tmp_path / "config.yaml").read_text())["model"]
 
-    assert written()["backbone"]["init_args"] == rope.options
+    assert written()["backbone"]["init_args"] == rope.recorded_options
     own = {"class_path": "tests.test_assembly.own_loader", "init_args": {"size": 3}}
     assert written({"model": {"backbone": own}})["backbone"] == own
     monkeypatch.setattr(rope, "options", {"attention": "auto"})
