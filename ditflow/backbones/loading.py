@@ -206,7 +206,7 @@ def backbone_of(pipeline: DiffusionPipeline | Backbone) -> Backbone:
 
 
 def _family(name: str) -> Family:
-    """Whose a backbone is, by the class of its pipeline; nothing is downloaded to tell."""
+    """Whose a backbone is, by the class of its pipeline; no weights are downloaded to tell."""
     check_source(name)
     kind = _pipeline_class(name)
     if kind in ("WanPipeline", "WanImageToVideoPipeline"):
